@@ -1,0 +1,170 @@
+"""Contradictions planted into real passages, and rewordings that say the same: what the consistency signal is measured on."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from training.data import CachedVectors, read
+
+AGENCIES = ("cdc", "uk", "who", "australia")
+_NUMBER_WORDS = {"2": "two", "3": "three", "4": "four", "5": "five", "6": "six", "7": "seven", "10": "ten", "12": "twelve", "14": "fourteen"}
+_SAME: tuple[tuple[str, str], ...] = (
+    (r"\bdo not\b", "don't"), (r"\bcannot\b", "can't"), (r"\bis not\b", "isn't"), (r"\bshould not\b", "shouldn't"), (r"\bfor example\b", "for instance"),
+    (r"\bpeople\b", "persons"), (r"\bmust\b", "have to"), (r"\bhelp\b", "assist"), (r"\bcontact\b", "get in touch with"), (r"\bsuch as\b", "like"),
+    (r"\bif you are\b", "if you're"), (r"\bchildren\b", "kids"), (r"\bphone\b", "call"), (r"\bavoid\b", "stay away from"), (r"\bmay\b", "might"),
+    (r"\bapply\b", "make an application"), (r"\bprovide\b", "give"), (r"\brequired\b", "needed"), (r"\bimportant\b", "crucial"), (r"\bvisit\b", "go to"),
+)  # fmt: skip
+_CONDITIONS: tuple[tuple[str, str], ...] = (
+    (r"\bbefore\b", "after"), (r"\bafter\b", "before"), (r"\bat least\b", "at most"), (r"\bmore than\b", "less than"), (r"\bless than\b", "more than"),
+    (r"\bwithout\b", "with"), (r"\bonly if\b", "even if not"), (r"\bunless\b", "if"), (r"\bup to\b", "at least"), (r"\bunder\b(?= \d)", "over"), (r"\bover\b(?= \d)", "under"),
+    (r"\balways\b", "never"), (r"\brequired\b", "optional"), (r"\beligible\b", "not eligible"), (r"\bopen\b", "closed"), (r"\bincludes\b", "excludes"),
+)  # fmt: skip
+_NEGATED: tuple[tuple[str, str], ...] = (
+    (r"\b(can|should|must|will|may|could) not\b", r"\1"), (r"\bcannot\b", "can"), (r"\b(do|does|did|is|are) not\b", r"\1"),
+    (r"\b(can|should|must|will) (?!not\b)(?=[a-z]{3,})", r"\1 not "), (r"\b(is|are) (?!not\b)(?=[a-z]{4,})", r"\1 not "),
+)  # fmt: skip
+_YES_NO = re.compile(r"(?i)(?:can|could|do|does|is|are|will|would|should|may)\b")
+_STARTED = re.compile(r"(?i)(?:yes|no)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Two answers of two conversations. `kind` says what was planted, or why they are consistent."""
+
+    kind: str
+    contradicts: bool
+    question: str
+    answer: str
+    other_question: str
+    other_answer: str
+    similarity: float
+
+
+def cases(data: Path, vectors: CachedVectors, seed: int, per_agency: int = 250) -> list[Case]:
+    """Planted contradictions, rewordings of the same passage, and passages that only share a topic, in about equal parts."""
+    rng = np.random.default_rng(seed)
+    found: list[Case] = []
+    for agency in AGENCIES:
+        passages = {row["passage_id"]: row["passage"] for row in read(data, f"relevance/feedbackqa_retrieval/{agency}_passages") if row.get("passage")}
+        asked: dict[str, list[str]] = {}
+        for row in read(data, f"relevance/feedbackqa_retrieval/{agency}_queries"):
+            if row.get("query") and row["gold_passage_id"] in passages:
+                asked.setdefault(row["gold_passage_id"], []).append(row["query"])
+        both = [name for name in asked if len(asked[name]) > 1]
+        for name in rng.permutation(both)[:per_agency]:
+            questions = [str(q) for q in rng.permutation(asked[name])[:2]]
+            similarity = _cosine(vectors, *questions)
+            if similarity < 0.75:
+                questions, similarity = [questions[0]] * 2, 1.0
+            answer = _short(passages[name], rng)
+            for kind, contradicts, other in variants(answer, rng):
+                found.append(Case(kind, contradicts, questions[0], answer, questions[1], other, similarity))
+            if _YES_NO.match(questions[0]) and not _STARTED.match(answer):
+                same, flipped = f"Yes. {reworded(answer, rng)}", f"No, {answer}"
+                found.append(Case("yes/no", True, questions[0], f"Yes, {answer}", questions[1], flipped, similarity))
+                found.append(Case("yes twice", False, questions[0], f"Yes, {answer}", questions[1], same, similarity))
+        found.extend(_topics(list(asked), asked, passages, vectors, rng, per_agency))
+    by_question: dict[str, list[str]] = {}
+    for row in read(data, "relevance/feedbackqa_ratings"):
+        by_question.setdefault(row["query"], []).append(row["passage"])
+    for question, answers in by_question.items():
+        found.extend(Case("another passage", False, question, one, question, two, 1.0) for one, two in zip(answers, answers[1:], strict=False) if one != two)
+    return found
+
+
+def variants(answer: str, rng: np.random.Generator) -> list[tuple[str, bool, str]]:
+    """(kind, contradicts, text): every planting that the answer has a place for, and rewordings."""
+    found: list[tuple[str, bool, str]] = []
+    plantings: Sequence[tuple[str, Callable[[str, np.random.Generator], str]]] = (
+        ("number", _another_number), ("date", _another_date), ("price", _another_price), ("negation", _negate), ("condition", _another_condition),
+    )  # fmt: skip
+    for kind, plant in plantings:
+        changed = plant(answer, rng)
+        if changed != answer:
+            found.append((kind, True, reworded(changed, rng) if rng.random() < 0.5 else changed))
+    found.extend(("reworded", False, reworded(answer, rng)) for _ in range(2))
+    sentences = re.split(r"(?<=[.!?])\s+", answer)
+    found.append(("shortened", False, " ".join(sentences[:-1]) if len(sentences) > 1 else f"Thanks for asking. {answer}"))
+    found.append(("reordered", False, "Sure! " + " ".join([*sentences[1:], sentences[0]])))
+    return found
+
+
+def reworded(text: str, rng: np.random.Generator) -> str:
+    for pattern, other in _SAME:
+        if rng.random() < 0.8:
+            text = re.sub(pattern, other, text)
+    text = re.sub(r"\b(\d{1,2})(?= (?:days|weeks|hours|people|times|months|years|minutes))", lambda m: _NUMBER_WORDS.get(m[1], m[1]), text)
+    text = re.sub(r"\b24 hours\b", "1 day", text)
+    return f"{rng.choice(['', 'Of course. ', 'Good question! ', 'Here is what we know: '])}{text}"
+
+
+def _another_number(text: str, rng: np.random.Generator) -> str:
+    places = [m for m in re.finditer(r"(?<![\w£$€.,/-])(\d{1,4})(?= (?:[a-z]{3,}))(?! (?:january|february|march|april|may|june|july|august|september|october|november|december))", text, re.I)]
+    if not places:
+        return text
+    place = places[int(rng.integers(len(places)))]
+    value = int(place[1])
+    return text[: place.start()] + str(value + 1 if value > 1900 else value * 3 + 1 if rng.random() < 0.5 else max(value // 2, 1) if value > 3 else value + 4) + text[place.end() :]
+
+
+def _another_date(text: str, rng: np.random.Generator) -> str:
+    months = "January February March April May June July August September October November December".split()
+    places = list(re.finditer(rf"\b(\d{{1,2}}) ({'|'.join(months)})\b|\b({'|'.join(months)}) (\d{{1,2}})\b", text))
+    if not places:
+        return text
+    place = places[int(rng.integers(len(places)))]
+    month = place[2] or place[3]
+    other = months[(months.index(month) + 1 + int(rng.integers(10))) % 12]
+    return text[: place.start()] + place[0].replace(month, other) + text[place.end() :]
+
+
+def _another_price(text: str, rng: np.random.Generator) -> str:
+    places = list(re.finditer(r"([£$€])(\d[\d,]*)", text))
+    if not places:
+        return text
+    place = places[int(rng.integers(len(places)))]
+    return text[: place.start()] + f"{place[1]}{int(place[2].replace(',', '')) * 2 + 5}" + text[place.end() :]
+
+
+def _negate(text: str, rng: np.random.Generator) -> str:
+    return _one_of(_NEGATED, text, rng)
+
+
+def _another_condition(text: str, rng: np.random.Generator) -> str:
+    return _one_of(_CONDITIONS, text, rng)
+
+
+def _one_of(rules: Sequence[tuple[str, str]], text: str, rng: np.random.Generator) -> str:
+    able = [(pattern, other) for pattern, other in rules if re.search(pattern, text)]
+    if not able:
+        return text
+    pattern, other = able[int(rng.integers(len(able)))]
+    return re.sub(pattern, other, text, count=1)
+
+
+def _topics(
+    names: list[str], asked: dict[str, list[str]], passages: dict[str, str], vectors: CachedVectors, rng: np.random.Generator, most: int
+) -> list[Case]:
+    """Near questions whose right answers are different passages: nothing contradicts."""
+    questions = [asked[name][0] for name in names]
+    found = vectors.of(questions)
+    cosines = found @ found.T
+    np.fill_diagonal(cosines, 0)
+    pairs = [(i, int(np.argmax(cosines[i]))) for i in rng.permutation(len(names)) if cosines[i].max() >= 0.75]
+    return [
+        Case("same topic", False, questions[i], _short(passages[names[i]], rng), questions[j], _short(passages[names[j]], rng), float(cosines[i, j]))
+        for i, j in pairs[:most]
+    ]
+
+
+def _short(passage: str, rng: np.random.Generator) -> str:
+    """Up to four sentences from the beginning: about what a bot would answer with."""
+    sentences = [part for part in re.split(r"(?<=[.!?])\s+", " ".join(passage.split())) if len(part) > 20]
+    return " ".join(sentences[: int(rng.integers(1, 5))]) or passage[:300]
+
+
+def _cosine(vectors: CachedVectors, one: str, two: str) -> float:
+    found = vectors.of([one, two])
+    return float(found[0] @ found[1])

@@ -1,0 +1,1 @@
+"""Bytes in, events out; articles in, knowledge base out."""

@@ -1,0 +1,34 @@
+"""The two ways in which a connector fails, and how a pydantic complaint becomes a sentence."""
+
+from datetime import timedelta
+
+from pydantic import ValidationError
+
+
+class Reject(Exception):
+    """This will never work as it is. The reason is a sentence for the person who can mend it; it quotes no user's words.
+
+    `conflict`: it failed because somebody changed the same thing on the other side.
+    """
+
+    def __init__(self, reason: str, conflict: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.conflict = conflict
+
+
+class Retry(Exception):
+    """This may work later; `after` is the other side's own hint, if it gave one."""
+
+    def __init__(self, reason: str, after: timedelta | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.after = after
+
+
+def explain(error: ValidationError, most: int = 3) -> str:
+    """The first complaints as 'field: what is wrong', without the values themselves (they may be a person's words)."""
+    complaints = error.errors(include_url=False, include_input=False, include_context=False)
+    told = ["{}: {}".format(".".join(str(part) for part in c["loc"]) or "body", c["msg"]) for c in complaints[:most]]
+    more = len(complaints) - most
+    return "; ".join(told) + (f"; and {more} more" if more > 0 else "")

@@ -1,0 +1,1 @@
+"""One module a knowledge base: it takes articles and reports what changed there."""

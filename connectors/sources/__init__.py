@@ -1,0 +1,1 @@
+"""One module a platform: it verifies a delivery and parses it into events."""

@@ -1,0 +1,233 @@
+"""Transcripts in, scored exchanges out: split, encode once, measure each signal, weigh."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import numpy as np
+
+from scoring.encoder import Encoder, Vectors
+from scoring.intents import IntentModel, Prediction
+from scoring.neighbours import FaissNeighbours, Neighbours
+from scoring.signals.answer_consistency import AnswerConsistency
+from scoring.signals.answer_relevance import AnswerRelevance
+from scoring.signals.base import Batch, Evidence, Neighbour, Signal
+from scoring.signals.intent_confidence import IntentConfidence
+from scoring.signals.user_feedback import UserFeedback
+from scoring.signals.user_frustration import UserFrustration
+from scoring.transcripts import Exchange, Transcript, split
+from scoring.vectors import VectorStore, gather
+from scoring.weights import Weights
+
+SIGNALS: tuple[type[Signal], ...] = (IntentConfidence, AnswerRelevance, UserFrustration, AnswerConsistency, UserFeedback)
+NEAREST = 8
+# Below this cosine two questions are about different things; such neighbours are not worth reading.
+LEAST_SIMILARITY = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An exchange that was scored before, as a neighbour shows it."""
+
+    conversation_id: str
+    turn_id: str
+    question: str
+    answer: str
+    asked_at: datetime | None = None
+
+
+class Past(Neighbours, Protocol):
+    """Exchanges scored before: found by vector, described by key."""
+
+    def describe(self, keys: Sequence[int]) -> Mapping[int, Known]:
+        """Those of `keys` that still exist."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One exchange with everything found. `question` is its question's unit vector (zero where it asks nothing).
+
+    `near` holds its nearest questions of other conversations as (key, cosine), best first: a key of the past, or
+    -(i + 1) for the i-th exchange of the same batch.
+    """
+
+    exchange: Exchange
+    evidence: tuple[Evidence, ...]
+    priority: float
+    uncertainty: float
+    because: str
+    prediction: Prediction | None
+    question: Vectors
+    near: tuple[tuple[int, float], ...]
+
+
+class Scorer:
+    """Same transcripts, same past and same models give the same scores."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        vectors: VectorStore,
+        weights: Weights | None = None,
+        off: Iterable[str] = (),
+    ) -> None:
+        """`off`: names of signals that are not measured.
+
+        Raises
+        ------
+        ValueError
+            A name in `off` is no signal.
+        """
+        self._encoder = encoder
+        self._vectors = vectors
+        self._weights = weights or Weights.default()
+        names = {signal.name for signal in (kind() for kind in SIGNALS)}
+        if unknown := set(off) - names:
+            raise ValueError(f"no such signal: {', '.join(sorted(unknown))}; there are {', '.join(sorted(names))}")
+        self._signals = [signal for signal in (kind() for kind in SIGNALS) if signal.name not in set(off)]
+
+    def versions(self, intents: IntentModel | None = None) -> dict[str, str | None]:
+        """What the scores were made with."""
+        return {
+            "encoder": self._encoder.digest,
+            "weights": self._weights.version,
+            "intents": intents.version if intents else None,
+        }
+
+    def score(
+        self, transcripts: Sequence[Transcript], past: Past | None = None, intents: Mapping[str, IntentModel] | None = None
+    ) -> list[Scored]:
+        """Every exchange of the transcripts, in order. `intents`: our own intent model by source."""
+        exchanges = [exchange for transcript in transcripts for exchange in split(transcript)]
+        if not exchanges:
+            return []
+        questions = [exchange.question for exchange in exchanges]
+        answers = [exchange.answer for exchange in exchanges]
+        follow_ups = [exchange.follow_up for exchange in exchanges]
+        vectors = gather((*questions, *answers, *follow_ups), self._encoder, self._vectors)
+        asked = vectors.of(questions)
+        near = self._near(exchanges, asked, past)
+        predictions = _predict(exchanges, asked, intents or {})
+        batch = Batch(exchanges, vectors, self._describe(exchanges, near, past), predictions)
+        measured = [signal.measure(batch) for signal in self._signals]
+        evidence = [tuple(one for one in found if one is not None) for found in zip(*measured, strict=True)]
+        if not measured:
+            evidence = [()] * len(exchanges)
+        weighed = self._weights.weigh(evidence)
+        return [
+            Scored(exchange, evidence[i], w.priority, w.uncertainty, w.because, predictions[i], asked[i], tuple(near[i]))
+            for i, (exchange, w) in enumerate(zip(exchanges, weighed, strict=True))
+        ]
+
+    def _near(self, exchanges: Sequence[Exchange], asked: Vectors, past: Past | None) -> list[list[tuple[int, float]]]:
+        """Of the same source and of other conversations: the nearest in this batch and in the past, best first."""
+        here = FaissNeighbours(self._encoder.dimensions)
+        rows: dict[str, list[int]] = {}
+        for i, exchange in enumerate(exchanges):
+            rows.setdefault(exchange.source, []).append(i)
+        near: list[list[tuple[int, float]]] = [[] for _ in exchanges]
+        for source, of_source in rows.items():
+            here.add(source, [-(i + 1) for i in of_source], asked[of_source])
+            found = here.search(source, asked[of_source], 2 * NEAREST)
+            older = past.search(source, asked[of_source], 2 * NEAREST) if past else [[] for _ in of_source]
+            for i, in_batch, in_past in zip(of_source, found, older, strict=True):
+                if not asked[i].any():
+                    continue
+                others = [
+                    (key, cosine)
+                    for key, cosine in in_batch
+                    if exchanges[-key - 1].conversation_id != exchanges[i].conversation_id
+                ]
+                near[i] = [pair for pair in others + list(in_past) if pair[1] >= LEAST_SIMILARITY]
+        return near
+
+    def _describe(
+        self, exchanges: Sequence[Exchange], near: list[list[tuple[int, float]]], past: Past | None
+    ) -> list[list[Neighbour]]:
+        """Turns keys into neighbours; prunes `near` in place to those that exist, of other conversations, NEAREST at most."""
+        known: dict[int, Known] = {
+            -(i + 1): Known(e.conversation_id, e.turn_id, e.question, e.answer, e.answer_turns[0].at)
+            for i, e in enumerate(exchanges)
+        }
+        if past:
+            known.update(past.describe(sorted({key for pairs in near for key, _ in pairs if key >= 0})))
+        neighbours = []
+        for i, pairs in enumerate(near):
+            mine = exchanges[i].conversation_id
+            kept = [(key, cosine) for key, cosine in pairs if key in known and known[key].conversation_id != mine]
+            # An exchange of this batch that was scored before is found twice: once here, once in the past.
+            best: dict[tuple[str, str], tuple[int, float]] = {}
+            for key, cosine in kept:
+                best.setdefault((known[key].conversation_id, known[key].turn_id), (key, cosine))
+            near[i] = sorted(best.values(), key=lambda pair: -pair[1])[:NEAREST]
+            neighbours.append(
+                [
+                    Neighbour(key, k.conversation_id, k.turn_id, k.question, k.answer, min(1.0, cosine), k.asked_at)
+                    for key, cosine in near[i]
+                    for k in (known[key],)
+                ]
+            )
+        return neighbours
+
+
+def _predict(exchanges: Sequence[Exchange], asked: Vectors, intents: Mapping[str, IntentModel]) -> list[Prediction | None]:
+    predictions: list[Prediction | None] = [None] * len(exchanges)
+    for source in {exchange.source for exchange in exchanges} & set(intents):
+        rows = [i for i, e in enumerate(exchanges) if e.source == source and asked[i].any()]
+        for i, prediction in zip(rows, intents[source].predict(asked[rows]), strict=True):
+            predictions[i] = prediction
+    return predictions
+
+
+def cluster(scored: Sequence[Scored], of: Mapping[int, int], look_alike: float) -> list[int | None]:
+    """Whom each exchange joins: the cluster of its nearest look-alike question.
+
+    `of` gives the cluster of keys of the past. The result holds, per exchange, a cluster of the past (>= 0),
+    -(i + 1) where it joins the cluster that the i-th exchange of this batch opens (itself, if nobody is alike), or None
+    where it asks nothing. Leader clustering (Hartigan 1975): order matters, but nothing is ever moved afterwards.
+    """
+    joined: list[int | None] = []
+    for i, one in enumerate(scored):
+        if not one.question.any():
+            joined.append(None)
+            continue
+        home: int | None = None
+        for key, cosine in one.near:
+            if cosine < look_alike:
+                break
+            if key >= 0 and key in of:
+                home = of[key]
+            elif -len(joined) <= key < 0:
+                home = joined[-key - 1]
+            if home is not None:
+                break
+        joined.append(home if home is not None else -(i + 1))
+    return joined
+
+
+def as_line(one: Scored, versions: Mapping[str, str | None]) -> dict[str, object]:
+    """The exchange as a line of the scores file (docs/formats.md)."""
+    return {
+        "conversation_id": one.exchange.conversation_id,
+        "turn_id": one.exchange.turn_id,
+        "question": one.exchange.question,
+        "answer": one.exchange.answer,
+        "follow_up": one.exchange.follow_up,
+        "priority": round(one.priority, 4),
+        "uncertainty": round(one.uncertainty, 4),
+        "because": one.because,
+        "signals": [
+            {
+                "name": e.name,
+                "value": round(float(np.clip(e.value, 0, 1)), 4),
+                "probability": round(float(np.clip(e.probability, 0, 1)), 4),
+                "turn_ids": list(e.turn_ids),
+                "note": e.note,
+                "detail": dict(e.detail),
+            }
+            for e in one.evidence
+        ],
+        "versions": dict(versions),
+    }

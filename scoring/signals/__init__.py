@@ -1,0 +1,1 @@
+"""One module a signal: a way of noticing that an answer went wrong."""

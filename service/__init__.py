@@ -1,0 +1,1 @@
+"""The service: database, web and worker around connectors and scoring."""

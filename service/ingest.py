@@ -1,0 +1,379 @@
+"""Deliveries and files into rows. Any order and any repetition of the same events gives the same rows.
+
+Each stored field is joined by a rule that does not ask what came first: the latest edit of a turn wins, ties go to the
+greater content; a conversation keeps its earliest start and its latest close. That makes retries, reordering and
+replays harmless.
+"""
+
+import asyncio
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import bindparam, select, update
+from sqlmodel import Session
+
+from connectors.errors import Reject
+from connectors.events import ConversationClosed, Delivery, Event, FeedbackGiven, Intent, Passage, TurnAdded
+from connectors.events import Feedback as GivenFeedback
+from connectors.events import Source as SourceReader
+from scoring.vectors import content_hash
+from service import models
+from service.db import Database, chunks, insert_into, table_of
+from service.privacy import Redact, redact_all
+
+log = structlog.get_logger()
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A delivery on its way in: its events, or why it cannot be read together with its redacted body."""
+
+    source: str
+    delivery: Delivery
+    events: Sequence[Event] = ()
+    unreadable: str | None = None
+    body: bytes | None = None
+
+
+@dataclass(slots=True)
+class _Told:
+    """What a group of events says about one conversation."""
+
+    turns: dict[str, dict[str, Any]] = field(default_factory=dict)
+    feedback: dict[str, dict[str, Any]] = field(default_factory=dict)
+    channel: str | None = None
+    started_at: datetime | None = None
+    closed: bool = False
+    closed_at: datetime | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+class Ingest:
+    """Takes deliveries from concurrent requests and commits those that wait together in one transaction.
+
+    One transaction a delivery would cost one disk flush each; sharing it is what makes durable ingest fast. `accept`
+    returns only after the commit.
+    """
+
+    def __init__(self, db: Database, redact: Redact, settle: timedelta) -> None:
+        self._db = db
+        self._redact = redact
+        self._settle = settle
+        self._waiting: list[tuple[Received, asyncio.Future[None]]] = []
+        self._committing: asyncio.Task[None] | None = None
+
+    async def accept(self, received: Received) -> None:
+        """Returns once the delivery is on disk."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((received, done))
+        if self._committing is None:
+            self._committing = asyncio.create_task(self._commit_waiting())
+        await done
+
+    async def _commit_waiting(self) -> None:
+        while self._waiting:
+            group, self._waiting = self._waiting, []
+            outcomes = await asyncio.to_thread(self._commit, [received for received, _ in group])
+            for (_, done), outcome in zip(group, outcomes, strict=True):
+                if done.done():  # the client went away meanwhile; its rows are stored all the same
+                    continue
+                if outcome is None:
+                    done.set_result(None)
+                else:
+                    done.set_exception(outcome)
+        self._committing = None
+
+    def _commit(self, group: Sequence[Received]) -> list[Exception | None]:
+        try:
+            with self._db.write() as session:
+                accept(session, group, self._redact, self._settle, datetime.now(UTC))
+            return [None] * len(group)
+        except Exception as error:  # noqa: BLE001 - one delivery that cannot be stored must not take the others with it
+            if len(group) == 1:
+                return [error]
+            return [outcome for received in group for outcome in self._commit([received])]
+
+
+def accept(session: Session, group: Sequence[Received], redact: Redact, settle: timedelta, now: datetime) -> int:
+    """Store deliveries and their events; how many deliveries are new. What was stored before changes nothing."""
+    unseen = _unseen(session, group)
+    for source in sorted({received.source for received in unseen}):
+        events = [event for received in unseen if received.source == source for event in received.events]
+        if events:
+            store(session, source, events, redact, settle, now)
+    rows = [
+        {
+            "source": received.source,
+            "external_id": received.delivery.id,
+            "received_at": now,
+            "state": models.DeliveryState.unreadable if received.unreadable else models.DeliveryState.accepted,
+            "reason": received.unreadable,
+            "body": received.body,
+        }
+        for received in unseen
+    ]
+    if rows:
+        insert = insert_into(session, models.Delivery)
+        session.execute(
+            insert.on_conflict_do_update(  # an unreadable delivery that came again and can be read now
+                index_elements=["source", "external_id"],
+                set_={name: insert.excluded[name] for name in ("state", "reason", "body")},
+                where=table_of(models.Delivery).c.state == models.DeliveryState.unreadable,
+            ),
+            rows,
+        )
+    return len(unseen)
+
+
+def _unseen(session: Session, group: Sequence[Received]) -> list[Received]:
+    table = table_of(models.Delivery)
+    first = {(received.source, received.delivery.id): received for received in reversed(group)}
+    seen: set[tuple[str, str]] = set()
+    for part in chunks(sorted({external_id for _, external_id in first})):
+        found = session.execute(
+            select(table.c.source, table.c.external_id).where(
+                table.c.external_id.in_(part), table.c.state == models.DeliveryState.accepted
+            )
+        )
+        seen.update((source, external_id) for source, external_id in found)
+    return [received for key, received in first.items() if key not in seen]
+
+
+def store(session: Session, source: str, events: Sequence[Event], redact: Redact, settle: timedelta, now: datetime) -> None:
+    """Join the events into the rows of their conversations, and set when each is due to be scored."""
+    told = _gather(events, redact)
+    for keys in chunks(sorted(told)):
+        part = {key: told[key] for key in keys}
+        before = _lock(session, source, part, now)
+        ids = {key: row.id for key, row in before.items()}
+        turned = _store_turns(session, {ids[key]: about.turns for key, about in part.items() if about.turns}, now)
+        rated = _store_feedback(session, {ids[key]: about.feedback for key, about in part.items() if about.feedback})
+        changes = []
+        for key, about in part.items():
+            row = before[key]
+            channel = max(filter(None, (row.channel, about.channel)), default=None)
+            started_at = min(filter(None, (row.started_at, about.started_at)), default=None)
+            closed_at = max(filter(None, (row.closed_at, about.closed_at)), default=None)
+            details = _joined(row.details, about.details)
+            closed = row.closed or about.closed
+            new_turns, new_feedback = row.id in turned, row.id in rated
+            after = (channel, started_at, closed, closed_at, details)
+            before_it = (row.channel, row.started_at, row.closed, row.closed_at, row.details)
+            if after == before_it and not new_turns and not new_feedback:
+                continue
+            due_at = row.due_at
+            if closed or (new_feedback and not new_turns and due_at is None):
+                due_at = now
+            elif new_turns:
+                due_at = now + settle
+            changes.append(
+                {
+                    "row": row.id,
+                    "channel": channel,
+                    "started_at": started_at,
+                    "closed": closed,
+                    "closed_at": closed_at,
+                    "details": details,
+                    "due_at": due_at,
+                    "revision": row.revision + 1,
+                }
+            )
+        if changes:
+            table = table_of(models.Conversation)
+            session.execute(
+                update(table).where(table.c.id == bindparam("row")),
+                changes,
+            )
+
+
+def _gather(events: Iterable[Event], redact: Redact) -> dict[str, _Told]:
+    told: dict[str, _Told] = {}
+    for event in events:
+        about = told.setdefault(event.conversation_id, _Told())
+        match event:
+            case TurnAdded(turn=turn):
+                assert turn.id is not None  # the model demands it
+                row = {
+                    "external_id": turn.id,
+                    "role": turn.role,
+                    "text": redact(turn.text),
+                    "at": turn.at,
+                    "edited_at": turn.edited_at,
+                    "position": event.position,
+                    "intent": _intent(turn.intent, redact),
+                    "retrieval": None if turn.retrieval is None else [_passage(p, redact) for p in turn.retrieval],
+                    "details": redact_all(turn.extras, redact),
+                }
+                about.turns[turn.id] = _latest(about.turns.get(turn.id), row)
+                for feedback in turn.feedback:
+                    _add_feedback(about, turn.id, feedback, redact)
+                about.channel = max(filter(None, (about.channel, event.channel)), default=None)
+                about.started_at = min(filter(None, (about.started_at, event.started_at)), default=None)
+                about.details = _joined(about.details, redact_all(event.extras, redact))
+            case FeedbackGiven(turn_id=turn_id, feedback=feedback):
+                _add_feedback(about, turn_id, feedback, redact)
+                about.details = _joined(about.details, redact_all(event.extras, redact))
+            case ConversationClosed(at=at):
+                about.closed = True
+                about.closed_at = max(filter(None, (about.closed_at, at)), default=None)
+    return told
+
+
+def _add_feedback(about: _Told, turn_id: str | None, feedback: GivenFeedback, redact: Redact) -> None:
+    row = {
+        "turn_external_id": turn_id,
+        "rating": feedback.rating,
+        "scale": feedback.scale,
+        "comment": redact(feedback.comment) if feedback.comment else None,
+        "at": feedback.at,
+        "details": redact_all(feedback.extras, redact),
+    }
+    key = feedback.id or content_hash(_canonical(row)).hex()
+    row["external_id"] = key
+    about.feedback[key] = _latest(about.feedback.get(key), row)
+
+
+def _lock(session: Session, source: str, told: dict[str, _Told], now: datetime) -> dict[str, Any]:
+    """The conversations' rows, made where missing, held against other writers until we commit."""
+    table = table_of(models.Conversation)
+    insert = insert_into(session, models.Conversation)
+    rows = [
+        {"source": source, "external_id": key, "closed": False, "details": {}, "received_at": now, "revision": 0}
+        for key in sorted(told)
+    ]
+    look = select(table).where(table.c.source == source, table.c.external_id.in_(sorted(told))).order_by(table.c.id)
+    found = {row.external_id: row for row in session.execute(look.with_for_update())}
+    missing = [row for row in rows if row["external_id"] not in found]
+    if missing:
+        session.execute(insert.on_conflict_do_nothing(index_elements=["source", "external_id"]), missing)
+        found = {row.external_id: row for row in session.execute(look.with_for_update())}
+    return found
+
+
+def _store_turns(session: Session, told: dict[int, dict[str, dict[str, Any]]], now: datetime) -> set[int]:
+    columns = ("external_id", "role", "text", "at", "edited_at", "position", "intent", "retrieval", "details")
+    return _merge(session, models.Turn, told, columns, {"received_at": now})
+
+
+def _store_feedback(session: Session, told: dict[int, dict[str, dict[str, Any]]]) -> set[int]:
+    columns = ("external_id", "turn_external_id", "rating", "scale", "comment", "at", "details")
+    return _merge(session, models.Feedback, told, columns, {})
+
+
+def _merge(
+    session: Session,
+    model: type[models.Turn] | type[models.Feedback],
+    told: dict[int, dict[str, dict[str, Any]]],
+    columns: Sequence[str],
+    fresh: dict[str, Any],
+) -> set[int]:
+    """Insert what is new, replace what a later telling supersedes; the conversations in which anything changed."""
+    if not told:
+        return set()
+    table = table_of(model)
+    wanted = {(conversation_id, key): row for conversation_id, rows in told.items() for key, row in rows.items()}
+    existing: dict[tuple[int, str], Any] = {}
+    for part in chunks(sorted({key for _, key in wanted})):
+        look = select(table).where(table.c.conversation_id.in_(sorted(told)), table.c.external_id.in_(part))
+        existing.update(((row.conversation_id, row.external_id), row) for row in session.execute(look))
+    inserts, updates = [], []
+    for (conversation_id, key), row in wanted.items():
+        old = existing.get((conversation_id, key))
+        if old is None:
+            inserts.append({"conversation_id": conversation_id, **row, **fresh})
+            continue
+        before = {name: getattr(old, name) for name in columns}
+        if "position" in before:  # files know the place of a turn, webhooks may not: whoever knows, tells
+            row = {**row, "position": row["position"] if row["position"] is not None else before["position"]}
+            before["position"] = before["position"] if before["position"] is not None else row["position"]
+        after = _latest(before, row)
+        if any(after[name] != getattr(old, name) for name in columns):
+            updates.append({"row": old.id, **after})
+    if inserts:
+        session.execute(table.insert(), inserts)
+    if updates:
+        session.execute(update(table).where(table.c.id == bindparam("row")), updates)
+    changed = {row["row"] for row in updates}
+    return {row["conversation_id"] for row in inserts} | {
+        conversation_id for (conversation_id, _), old in existing.items() if old.id in changed
+    }
+
+
+def _latest(one: dict[str, Any] | None, other: dict[str, Any]) -> dict[str, Any]:
+    """The telling that counts: the later edit or time, then the greater content; the same whichever comes first."""
+    if one is None or one == other:
+        return other
+    return max(one, other, key=lambda row: (row.get("edited_at") or LONG_AGO, row.get("at") or LONG_AGO, _canonical(row)))
+
+
+def _joined(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    if not other:
+        return one
+    joined = dict(one)
+    for key, value in other.items():
+        joined[key] = max(joined.get(key, value), value, key=_canonical)
+    return joined
+
+
+def _canonical(value: object) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def _intent(intent: Intent | None, redact: Redact) -> dict[str, Any] | None:
+    if intent is None:
+        return None
+    return {
+        "name": intent.name,
+        "confidence": intent.confidence,
+        "ranking": [{"name": ranked.name, "confidence": ranked.confidence} for ranked in intent.ranking],
+        **redact_all(intent.extras, redact),
+    }
+
+
+def _passage(passage: Passage, redact: Redact) -> dict[str, Any]:
+    return {
+        "id": passage.id,
+        "title": passage.title,
+        "text": redact(passage.text),
+        "score": passage.score,
+        "rerank_score": passage.rerank_score,
+        **redact_all(passage.extras, redact),
+    }
+
+
+def redacted_body(body: bytes, redact: Redact) -> bytes:
+    """An unreadable body as it may be stored: redacted, and still the same JSON where it was JSON."""
+    text = body.decode(errors="replace")
+    try:
+        return json.dumps(redact_all(json.loads(text), redact), ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        return redact(text).encode()
+
+
+def replay(
+    db: Database, readers: dict[str, SourceReader], redact: Redact, settle: timedelta, now: datetime
+) -> tuple[int, list[str]]:
+    """Read the unreadable deliveries again: how many went in, and why the others still cannot be read."""
+    table = table_of(models.Delivery)
+    with db.read() as session:
+        kept = session.execute(select(table).where(table.c.state == models.DeliveryState.unreadable).order_by(table.c.id)).all()
+    accepted, still = 0, []
+    for row in kept:
+        name = f"{row.source} {row.external_id}"
+        if row.source not in readers:
+            still.append(f"{name}: the source is not configured")
+            continue
+        try:
+            events = readers[row.source].parse(row.body)
+        except Reject as error:
+            still.append(f"{name}: {error.reason}")
+            continue
+        with db.write() as session:
+            accept(session, [Received(row.source, Delivery(row.external_id, None), events)], redact, settle, now)
+        accepted += 1
+    return accepted, still

@@ -1,0 +1,116 @@
+"""What learns: our own intent model, refitted from seeds and reviewers' corrected intents."""
+
+import tempfile
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import structlog
+from sqlalchemy import func, select
+from sqlmodel import Session, col
+
+from scoring.encoder import Encoder
+from scoring.intents import IntentModel, IntentModelUnusable
+from scoring.vectors import gather
+from service.db import Database, insert_into
+from service.models import Example, Model
+from service.vectors import StoredVectors
+
+log = structlog.get_logger()
+INTENTS = "intents"
+LEAST_EXAMPLES = 4
+
+
+def refit_due(db: Database, encoder: Encoder, now: datetime) -> int:
+    """Fit the intent model of every source whose labelled examples changed since its last fit; how many were fitted."""
+    with db.read() as session:
+        newest = session.execute(
+            select(col(Example.source), func.max(col(Example.added_at)), func.count()).group_by(col(Example.source))
+        ).all()
+        fitted = {
+            (source, count): at
+            for source, count, at in session.execute(
+                select(col(Model.source), col(Model.examples), col(Model.fitted_at)).where(col(Model.kind) == INTENTS)
+            )
+        }
+    done = 0
+    for source, added_at, count in newest:
+        last = fitted.get((source, count))
+        if count < LEAST_EXAMPLES or (last is not None and last >= added_at):
+            continue
+        _fit(db, encoder, source, now)
+        done += 1
+    return done
+
+
+def _fit(db: Database, encoder: Encoder, source: str, now: datetime) -> None:
+    with db.read() as session:
+        examples = session.execute(
+            select(col(Example.text), col(Example.intent)).where(col(Example.source) == source).order_by(col(Example.id))
+        ).all()
+    vectors = gather((text for text, _ in examples), encoder, StoredVectors(db))
+    model = IntentModel.fit(vectors.of([text for text, _ in examples]), [intent for _, intent in examples], 0, encoder.digest)
+    row = {
+        "kind": INTENTS,
+        "source": source,
+        "version": model.version,
+        "examples": len(examples),
+        "content": _through_file(model.save),
+        "fitted_at": now,
+    }
+    with db.write() as session:
+        session.execute(
+            insert_into(session, Model)
+            .values(row)
+            .on_conflict_do_update(
+                index_elements=["kind", "source", "version"], set_={"fitted_at": now, "examples": len(examples)}
+            )
+        )
+    log.info("intents_fitted", source=source, examples=len(examples), version=model.version)
+
+
+class IntentModels:
+    """The latest intent model of each source, loaded again when there is a newer one."""
+
+    def __init__(self, db: Database, encoder: Encoder) -> None:
+        self._db = db
+        self._encoder = encoder
+        self._ids: dict[str, tuple[int, datetime]] = {}
+        self._models: dict[str, IntentModel] = {}
+
+    def current(self) -> dict[str, IntentModel]:
+        with self._db.read() as session:
+            latest = _latest(session)
+            for source, (model_id, fitted_at) in latest.items():
+                if self._ids.get(source) == (model_id, fitted_at):
+                    continue
+                content = session.get_one(Model, model_id).content
+                self._ids[source] = (model_id, fitted_at)
+                try:
+                    self._models[source] = _from_bytes(content, self._encoder.digest)
+                except IntentModelUnusable:  # fitted for another encoder: refit_due makes a new one
+                    self._models.pop(source, None)
+        return self._models
+
+
+def _latest(session: Session) -> dict[str, tuple[int, datetime]]:
+    rows = session.execute(
+        select(col(Model.source), col(Model.id), col(Model.fitted_at))
+        .where(col(Model.kind) == INTENTS)
+        .order_by(col(Model.fitted_at), col(Model.id))
+    )
+    return {source: (model_id, fitted_at) for source, model_id, fitted_at in rows}
+
+
+def _through_file(save: Callable[[Path], None]) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model"
+        save(path)
+        return path.read_bytes()
+
+
+def _from_bytes(content: bytes, encoder: str) -> IntentModel:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model"
+        path.write_bytes(content)
+        return IntentModel.load(path, encoder)

@@ -1,0 +1,245 @@
+"""What the queue shows: the list of items, and one item with everything a reviewer needs beside it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlmodel import Session, col
+
+from service.errors import NotFound
+from service.models import (
+    Article,
+    Conversation,
+    Draft,
+    Evidence,
+    Example,
+    Exchange,
+    Feedback,
+    ItemState,
+    Reviewer,
+    ReviewItem,
+    Turn,
+    Verdict,
+)
+from service.review import QueueFilter, matches
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the queue."""
+
+    item: ReviewItem
+    exchange: Exchange
+    evidence: list[Evidence]
+    holder: str | None
+    """Who holds it now; None if it is free."""
+    cluster_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Similar:
+    """A look-alike question and what it was answered."""
+
+    exchange: Exchange
+    conversation: Conversation
+    similarity: float
+    verdict: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    article: Article
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """Everything about one item."""
+
+    item: ReviewItem
+    exchange: Exchange
+    conversation: Conversation
+    turns: list[Turn]
+    feedback: list[Feedback]
+    evidence: list[Evidence]
+    similar: list[Similar]
+    articles: list[Nearest]
+    verdicts: list[tuple[Verdict, str]]
+    """(verdict, reviewer's name), latest first."""
+    cluster_size: int
+    holder: str | None
+    draft: dict[str, Any] | None
+    intents: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The state of the queue."""
+
+    open: int
+    held: int
+    done: int
+    not_reviewable: int
+    exchanges: int
+    unscored: int
+
+
+def counts(session: Session, now: datetime) -> Counts:
+    by_state: dict[str, int] = dict(
+        session.execute(select(col(ReviewItem.state), func.count()).group_by(col(ReviewItem.state))).tuples().all()
+    )
+    held = session.execute(
+        select(func.count()).where(col(ReviewItem.state) == ItemState.open, col(ReviewItem.claimed_until) > now)
+    ).scalar_one()
+    return Counts(
+        open=by_state.get(ItemState.open, 0),
+        held=held,
+        done=by_state.get(ItemState.done, 0),
+        not_reviewable=by_state.get(ItemState.not_reviewable, 0),
+        exchanges=session.execute(select(func.count()).select_from(Exchange)).scalar_one(),
+        unscored=session.execute(select(func.count()).where(col(Conversation.due_at).is_not(None))).scalar_one(),
+    )
+
+
+def rows(
+    session: Session,
+    now: datetime,
+    state: ItemState = ItemState.open,
+    only: QueueFilter | None = None,
+    limit: int = 50,
+    offset: int = 0,
+) -> list[Row]:
+    """Items by priority (open ones) or by latest first (decided ones)."""
+    order = (col(ReviewItem.priority).desc(), col(ReviewItem.id)) if state == ItemState.open else (col(ReviewItem.id).desc(),)
+    found = session.execute(
+        select(ReviewItem, Exchange)
+        .join(Exchange, col(Exchange.id) == col(ReviewItem.exchange_id))
+        .where(col(ReviewItem.state) == state, *matches(only or QueueFilter()))
+        .order_by(*order)
+        .limit(limit)
+        .offset(offset)
+    ).all()
+    exchange_ids = [exchange.id for _, exchange in found]
+    evidence: dict[int, list[Evidence]] = {}
+    for one in session.execute(
+        select(Evidence).where(col(Evidence.exchange_id).in_(exchange_ids)).order_by(col(Evidence.probability).desc())
+    ).scalars():
+        evidence.setdefault(one.exchange_id, []).append(one)
+    clusters = [exchange.cluster_id for _, exchange in found if exchange.cluster_id is not None]
+    sizes = dict(
+        session.execute(
+            select(col(Exchange.cluster_id), func.count())
+            .where(col(Exchange.cluster_id).in_(clusters))
+            .group_by(col(Exchange.cluster_id))
+        )
+        .tuples()
+        .all()
+    )
+    names = _names(session)
+    return [
+        Row(
+            item,
+            exchange,
+            evidence.get(exchange.id or 0, []),
+            _holder(item, names, now),
+            sizes.get(exchange.cluster_id, 1),
+        )
+        for item, exchange in found
+    ]
+
+
+def detail(session: Session, item_id: int, reviewer_id: int | None, now: datetime) -> Detail:
+    """The item with its whole conversation, evidence, look-alikes and nearest articles.
+
+    Raises
+    ------
+    NotFound
+        There is no such item.
+    """
+    found = session.execute(
+        select(ReviewItem, Exchange, Conversation)
+        .join(Exchange, col(Exchange.id) == col(ReviewItem.exchange_id))
+        .join(Conversation, col(Conversation.id) == col(Exchange.conversation_id))
+        .where(col(ReviewItem.id) == item_id)
+    ).first()
+    if found is None:
+        raise NotFound(f"there is no item {item_id}")
+    item, exchange, conversation = found
+    names = _names(session)
+    draft = session.get(Draft, (item_id, reviewer_id)) if reviewer_id is not None else None
+    verdicts = session.execute(select(Verdict).where(col(Verdict.item_id) == item_id).order_by(col(Verdict.id).desc())).scalars()
+    return Detail(
+        item=item,
+        exchange=exchange,
+        conversation=conversation,
+        turns=turns_of(session, conversation.id or 0),
+        feedback=list(
+            session.execute(
+                select(Feedback).where(col(Feedback.conversation_id) == conversation.id).order_by(col(Feedback.id))
+            ).scalars()
+        ),
+        evidence=list(
+            session.execute(
+                select(Evidence).where(col(Evidence.exchange_id) == exchange.id).order_by(col(Evidence.probability).desc())
+            ).scalars()
+        ),
+        similar=_similar(session, item.suggestions.get("similar", [])),
+        articles=_nearest(session, item.suggestions.get("articles", [])),
+        verdicts=[(verdict, names.get(verdict.reviewer_id, "?")) for verdict in verdicts],
+        cluster_size=session.execute(select(func.count()).where(col(Exchange.cluster_id) == exchange.cluster_id)).scalar_one(),
+        holder=_holder(item, names, now),
+        draft=draft.content if draft else None,
+        intents=known_intents(session, exchange.source),
+    )
+
+
+def turns_of(session: Session, conversation_id: int) -> list[Turn]:
+    """The conversation's turns as they were said: by place where a file told it, else by their times, else as received."""
+    turns = list(session.execute(select(Turn).where(col(Turn.conversation_id) == conversation_id)).scalars())
+    return in_order(turns)
+
+
+def in_order(turns: list[Turn]) -> list[Turn]:
+    """Places are trusted over times (a transcript's order is what was shown); without them, times, then arrival."""
+    if all(turn.position is not None for turn in turns):
+        return sorted(turns, key=lambda turn: (turn.position or 0, turn.id or 0))
+    return sorted(turns, key=lambda turn: (turn.at or turn.received_at, turn.position or 0, turn.id or 0))
+
+
+def known_intents(session: Session, source: str) -> list[str]:
+    labelled = select(col(Example.intent)).where(col(Example.source) == source).distinct()
+    seen = select(col(Exchange.intent)).where(col(Exchange.source) == source, col(Exchange.intent).is_not(None)).distinct()
+    return sorted({str(name) for name in session.execute(labelled.union(seen)).scalars()})
+
+
+def _similar(session: Session, near: list[dict[str, Any]]) -> list[Similar]:
+    wanted = {one["exchange_id"]: one["similarity"] for one in near}
+    found = session.execute(
+        select(Exchange, Conversation, Verdict)
+        .join(Conversation, col(Conversation.id) == col(Exchange.conversation_id))
+        .join(ReviewItem, col(ReviewItem.exchange_id) == col(Exchange.id), isouter=True)
+        .join(
+            Verdict,
+            (col(Verdict.item_id) == col(ReviewItem.id)) & col(Verdict.withdrawn_at).is_(None),
+            isouter=True,
+        )
+        .where(col(Exchange.id).in_(list(wanted)))
+    ).all()
+    similar = [Similar(e, c, wanted[e.id], v.label if v else None) for e, c, v in found]
+    return sorted(similar, key=lambda one: -one.similarity)
+
+
+def _nearest(session: Session, near: list[dict[str, Any]]) -> list[Nearest]:
+    wanted = {one["article_id"]: one["similarity"] for one in near}
+    found = session.execute(select(Article).where(col(Article.id).in_(list(wanted)))).scalars()
+    return sorted((Nearest(article, wanted[article.id]) for article in found), key=lambda one: -one.similarity)
+
+
+def _names(session: Session) -> dict[int, str]:
+    return dict(session.execute(select(col(Reviewer.id), col(Reviewer.name))).tuples().all())
+
+
+def _holder(item: ReviewItem, names: dict[int, str], now: datetime) -> str | None:
+    held = item.state == ItemState.open and item.reviewer_id and item.claimed_until and item.claimed_until > now
+    return names.get(item.reviewer_id or 0) if held else None

@@ -1,0 +1,436 @@
+"""The JSON API under /api/v1: for programs with a token, and for the pages' own script."""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Depends, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from connectors.events import Conversation, Event, events_of
+from service import publish, queue, review
+from service.errors import NotFound
+from service.ingest import store
+from service.models import Article, ArticleStatus, ArticleVersion, ItemState, RootCause, Scope, VerdictLabel
+from service.routes.access import Now, ReadSession, ReviewerId, WriteSession, needs, settings_of
+
+router = APIRouter(prefix="/api/v1")
+MAY_REVIEW = Depends(needs(Scope.review))
+Text = Annotated[str, Field(max_length=review.MOST_TEXT)]
+
+
+class _Out(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+
+class _In(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class EvidenceOut(_Out):
+    name: str
+    value: float
+    probability: float
+    turn_ids: list[str]
+    note: str
+    detail: dict[str, Any]
+
+
+class ItemOut(_Out):
+    """A review item as the queue lists it."""
+
+    id: int
+    state: ItemState
+    priority: float
+    strategy: str
+    propensity: float
+    reason: str
+    created_at: datetime
+    question: str
+    answer: str
+    intent: str | None
+    source: str
+    cluster_size: int
+    holder: str | None
+    evidence: list[EvidenceOut]
+
+
+class TurnOut(_Out):
+    id: str = Field(validation_alias="external_id")
+    role: str
+    text: str
+    at: datetime | None
+    intent: dict[str, Any] | None
+    retrieval: list[dict[str, Any]] | None
+
+
+class FeedbackOut(_Out):
+    turn_id: str | None = Field(validation_alias="turn_external_id")
+    rating: float | None
+    scale: str | None
+    comment: str | None
+    at: datetime | None
+
+
+class SimilarOut(BaseModel):
+    exchange_id: int
+    conversation_id: str
+    question: str
+    answer: str
+    similarity: float
+    verdict: VerdictLabel | None
+
+
+class ArticleOut(_Out):
+    id: int
+    key: str
+    version: int
+    question: str
+    variants: list[str]
+    answer: str
+    intent: str | None
+    status: ArticleStatus
+    updated_at: datetime
+
+
+class NearestOut(BaseModel):
+    article: ArticleOut
+    similarity: float
+
+
+class VerdictOut(_Out):
+    id: int
+    label: VerdictLabel
+    intent: str | None
+    answer: str | None
+    causes: list[RootCause]
+    comment: str | None
+    decided_at: datetime
+    withdrawn_at: datetime | None
+    withdrawn_reason: str | None
+
+
+class ItemDetailOut(ItemOut):
+    """A review item with all that a reviewer needs to decide it."""
+
+    turn_id: str
+    conversation_id: str
+    turns: list[TurnOut]
+    feedback: list[FeedbackOut]
+    similar: list[SimilarOut]
+    articles: list[NearestOut]
+    verdicts: list[VerdictOut]
+    draft: dict[str, Any] | None
+    intents: list[str]
+    remark: str | None
+
+
+class ClaimOut(_Out):
+    """`fence` proves the claim: send it with every later step."""
+
+    item_id: int
+    fence: int
+    until: datetime
+
+
+class FilterIn(_In):
+    signal: str | None = None
+    source: str | None = None
+    strategy: str | None = None
+
+
+class FenceIn(_In):
+    fence: int
+
+
+class ReasonIn(_In):
+    reason: Text
+
+
+class FencedReasonIn(ReasonIn):
+    fence: int
+
+
+class DecisionIn(_In):
+    """`answer` makes a new article, or the next version of the article `article_id`."""
+
+    fence: int
+    label: VerdictLabel
+    intent: Text | None = None
+    answer: Text | None = None
+    question: Text | None = None
+    article_id: int | None = None
+    causes: list[RootCause] = []
+    comment: Text | None = None
+
+
+class ArticleIn(_In):
+    key: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,120}$")] | None = None
+    question: Text
+    answer: Text
+    variants: list[Text] = []
+    intent: Text | None = None
+    status: ArticleStatus = ArticleStatus.active
+    expected_version: int | None = Field(None, description="refuse if the article is at another version by now")
+
+
+class ChangeOut(BaseModel):
+    """One article version. A paused article must no longer be used."""
+
+    key: str
+    version: int
+    question: str
+    variants: list[str]
+    answer: str
+    intent: str | None
+    status: ArticleStatus
+    origin: str
+    changed_at: datetime
+    cursor: str
+
+
+class ChangesOut(BaseModel):
+    """Continue with `after=cursor`; `more` says that there is more right now."""
+
+    changes: list[ChangeOut]
+    cursor: str
+    more: bool
+
+
+class CountsOut(_Out):
+    open: int
+    held: int
+    done: int
+    not_reviewable: int
+    exchanges: int
+    unscored: int
+
+
+# --- the queue ----------------------------------------------------------------------------------------------------
+
+
+@router.get("/counts", tags=["queue"], dependencies=[MAY_REVIEW])
+def read_counts(session: ReadSession, now: Now) -> CountsOut:
+    return CountsOut.model_validate(queue.counts(session, now))
+
+
+@router.get("/items", tags=["queue"], dependencies=[MAY_REVIEW])
+def list_items(
+    session: ReadSession,
+    now: Now,
+    only: Annotated[FilterIn, Query()],
+    state: Annotated[ItemState, Query()] = ItemState.open,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    offset: Annotated[int, Query(ge=0)] = 0,
+) -> list[ItemOut]:
+    """Open items by priority, decided ones by latest first."""
+    wanted = review.QueueFilter(**only.model_dump())
+    return [_item(row) for row in queue.rows(session, now, state, wanted, limit, offset)]
+
+
+@router.post("/items/claim", tags=["queue"], responses={204: {"description": "The queue has nothing for you."}})
+def claim_next(request: Request, session: WriteSession, now: Now, reviewer: ReviewerId, only: FilterIn | None = None) -> Any:
+    """The best free item, yours until the lease ends; the one you hold, if you hold one."""
+    wanted = review.QueueFilter(**(only or FilterIn()).model_dump())
+    claim = review.claim_next(session, reviewer, now, _lease(request), wanted)
+    return ClaimOut.model_validate(claim) if claim else Response(status_code=204)
+
+
+@router.get("/items/{item_id}", tags=["queue"])
+def read_item(item_id: int, session: ReadSession, now: Now, reviewer: ReviewerId) -> ItemDetailOut:
+    return _detail(queue.detail(session, item_id, reviewer, now))
+
+
+@router.post("/items/{item_id}/claim", tags=["queue"])
+def claim_item(item_id: int, request: Request, session: WriteSession, now: Now, reviewer: ReviewerId) -> ClaimOut:
+    return ClaimOut.model_validate(review.claim_item(session, item_id, reviewer, now, _lease(request)))
+
+
+@router.post("/items/{item_id}/heartbeat", tags=["queue"])
+def keep_item(item_id: int, fence: FenceIn, request: Request, session: WriteSession, now: Now, reviewer: ReviewerId) -> ClaimOut:
+    """Keep the item for another lease."""
+    return ClaimOut.model_validate(review.heartbeat(session, item_id, reviewer, fence.fence, now, _lease(request)))
+
+
+@router.post("/items/{item_id}/release", tags=["queue"], status_code=204)
+def release_item(item_id: int, fence: FenceIn, session: WriteSession, reviewer: ReviewerId) -> None:
+    review.release(session, item_id, reviewer, fence.fence)
+
+
+@router.post("/items/{item_id}/skip", tags=["queue"], status_code=204)
+def skip_item(item_id: int, fence: FenceIn, session: WriteSession, reviewer: ReviewerId) -> None:
+    """Give it back, and never show it to this reviewer again."""
+    review.skip(session, item_id, reviewer, fence.fence)
+
+
+@router.post("/items/{item_id}/not-reviewable", tags=["queue"], status_code=204)
+def close_item(item_id: int, why: FencedReasonIn, session: WriteSession, now: Now, reviewer: ReviewerId) -> None:
+    review.not_reviewable(session, item_id, reviewer, why.fence, why.reason, now)
+
+
+@router.post("/items/{item_id}/send-back", tags=["queue"], status_code=204)
+def send_back(item_id: int, why: ReasonIn, request: Request, session: WriteSession, now: Now, reviewer: ReviewerId) -> None:
+    """Reopen a decided item: its verdict is withdrawn and what it did to articles is taken back."""
+    review.send_back(session, item_id, reviewer, why.reason, list(settings_of(request).sinks), now)
+
+
+@router.put("/items/{item_id}/draft", tags=["queue"], status_code=204)
+def save_draft(
+    item_id: int,
+    content: Annotated[dict[Annotated[str, Field(max_length=40)], str | list[str] | None], Body(max_length=20)],
+    session: WriteSession,
+    now: Now,
+    reviewer: ReviewerId,
+) -> None:
+    review.save_draft(session, item_id, reviewer, content, now)
+
+
+@router.post("/items/{item_id}/decide", tags=["queue"])
+def decide(item_id: int, made: DecisionIn, request: Request, session: WriteSession, now: Now, reviewer: ReviewerId) -> VerdictOut:
+    """The verdict and its correction, together or not at all; the same again under the same fence changes nothing."""
+    decision = review.Decision(**{**made.model_dump(exclude={"fence"}), "causes": tuple(made.causes)})
+    sinks = list(settings_of(request).sinks)
+    return VerdictOut.model_validate(review.decide(session, item_id, reviewer, made.fence, decision, sinks, now))
+
+
+# --- articles -----------------------------------------------------------------------------------------------------
+
+
+@router.get("/articles/changes", tags=["articles"], dependencies=[Depends(needs(Scope.sync))])
+def article_changes(
+    session: ReadSession,
+    after: Annotated[str | None, Query(max_length=100)] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> ChangesOut:
+    """Every article version once, in order, from a cursor on: for knowledge bases that pull. Drafts are left out."""
+    page, cursor, more = publish.changes_after(session, after, limit)
+    return ChangesOut(changes=[_change(article, version) for article, version in page], cursor=cursor, more=more)
+
+
+@router.get("/articles", tags=["articles"], dependencies=[MAY_REVIEW])
+def list_articles(
+    session: ReadSession,
+    search: Annotated[str | None, Query(max_length=200)] = None,
+    status: ArticleStatus | None = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    offset: Annotated[int, Query(ge=0)] = 0,
+) -> list[ArticleOut]:
+    return [ArticleOut.model_validate(a) for a in publish.find_articles(session, search, status, limit, offset)]
+
+
+@router.get("/articles/{key}", tags=["articles"], dependencies=[MAY_REVIEW])
+def read_article(key: str, session: ReadSession) -> ArticleOut:
+    return ArticleOut.model_validate(publish.article_by_key(session, key))
+
+
+@router.post("/articles", tags=["articles"], status_code=201)
+def add_article(given: ArticleIn, request: Request, session: WriteSession, now: Now, reviewer: ReviewerId) -> ArticleOut:
+    content = publish.Content(given.question, given.answer, tuple(given.variants), given.intent, given.status)
+    sinks = list(settings_of(request).sinks)
+    article = publish.save_article(session, content, sinks, now, "api", key=given.key, reviewer_id=reviewer)
+    return ArticleOut.model_validate(article)
+
+
+@router.put("/articles/{key}", tags=["articles"])
+def change_article(
+    key: str, given: ArticleIn, request: Request, session: WriteSession, now: Now, reviewer: ReviewerId
+) -> ArticleOut:
+    article = publish.article_by_key(session, key)
+    content = publish.Content(given.question, given.answer, tuple(given.variants), given.intent, given.status)
+    sinks = list(settings_of(request).sinks)
+    changed = publish.save_article(session, content, sinks, now, "api", article.id, given.expected_version, reviewer_id=reviewer)
+    return ArticleOut.model_validate(changed)
+
+
+# --- ingest -------------------------------------------------------------------------------------------------------
+
+
+class ConversationsIn(BaseModel):
+    conversations: Annotated[list[Conversation], Field(max_length=1000)] = []
+    events: Annotated[list[Event], Field(max_length=10_000)] = []
+
+
+@router.post("/sources/{source}/conversations", tags=["ingest"], status_code=202, dependencies=[Depends(needs(Scope.ingest))])
+def ingest(source: str, given: ConversationsIn, request: Request, session: WriteSession, now: Now) -> dict[str, int]:
+    """Whole conversations, or single events, from a program with a token; the same twice changes nothing."""
+    if source not in request.app.state.sources:
+        raise NotFound(f"there is no source '{source}': add it to TRIAGE_SOURCES")
+    events = [event for conversation in given.conversations for event in events_of(conversation)] + given.events
+    settle = timedelta(seconds=settings_of(request).settle_seconds)
+    if events:
+        store(session, source, events, request.app.state.redact, settle, now)
+    return {"events": len(events)}
+
+
+@router.get("/openapi.json", include_in_schema=False)
+def openapi(request: Request) -> dict[str, Any]:
+    schema: dict[str, Any] = request.app.openapi()
+    return schema
+
+
+# --- rows into answers --------------------------------------------------------------------------------------------
+
+
+def _lease(request: Request) -> timedelta:
+    return timedelta(seconds=settings_of(request).queue.lease_seconds)
+
+
+def _item(row: queue.Row) -> ItemOut:
+    return ItemOut(
+        **_shared(row.item, row.exchange), cluster_size=row.cluster_size, holder=row.holder, evidence=_found(row.evidence)
+    )
+
+
+def _detail(found: queue.Detail) -> ItemDetailOut:
+    return ItemDetailOut(
+        **_shared(found.item, found.exchange),
+        cluster_size=found.cluster_size,
+        holder=found.holder,
+        evidence=_found(found.evidence),
+        turn_id=found.exchange.turn_id,
+        conversation_id=found.conversation.external_id,
+        turns=[TurnOut.model_validate(turn) for turn in found.turns],
+        feedback=[FeedbackOut.model_validate(given) for given in found.feedback],
+        similar=[
+            SimilarOut(
+                exchange_id=one.exchange.id,
+                conversation_id=one.conversation.external_id,
+                question=one.exchange.question,
+                answer=one.exchange.answer,
+                similarity=one.similarity,
+                verdict=one.verdict,
+            )
+            for one in found.similar
+        ],
+        articles=[
+            NearestOut(article=ArticleOut.model_validate(near.article), similarity=near.similarity) for near in found.articles
+        ],
+        verdicts=[VerdictOut.model_validate(verdict) for verdict, _ in found.verdicts],
+        draft=found.draft,
+        intents=found.intents,
+        remark=found.item.remark,
+    )
+
+
+def _shared(item: Any, exchange: Any) -> dict[str, Any]:
+    of_item = ("id", "state", "priority", "strategy", "propensity", "reason", "created_at")
+    of_exchange = ("question", "answer", "intent", "source")
+    return {name: getattr(item, name) for name in of_item} | {name: getattr(exchange, name) for name in of_exchange}
+
+
+def _found(evidence: list[Any]) -> list[EvidenceOut]:
+    return [EvidenceOut.model_validate(one) for one in evidence]
+
+
+def _change(article: Article, version: ArticleVersion) -> ChangeOut:
+    return ChangeOut(
+        key=article.key,
+        version=version.version,
+        question=version.question,
+        variants=version.variants,
+        answer=version.answer,
+        intent=version.intent,
+        status=version.status,
+        origin=version.origin,
+        changed_at=version.changed_at,
+        cursor=publish.write_cursor(version.id or 0),
+    )

@@ -1,0 +1,1 @@
+"""The built-in sample: support conversations, articles and intent examples of a made-up shop."""

@@ -1,0 +1,105 @@
+"""All settings: environment (TRIAGE_...), then triage.toml, then the local file that `triage init` writes."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from service.errors import SetupError
+
+DATA_DIR = Path(".triage")
+LOCAL_FILE = DATA_DIR / "local.toml"
+
+
+class SourceSettings(BaseModel):
+    """A platform that sends to /hooks/{name}."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: str = Field("standard", description="which parser: a registered source, such as 'standard'")
+    secrets: list[SecretStr] = Field(default=[], description="signing secrets; several while one is being rotated")
+
+
+class SinkSettings(BaseModel):
+    """A knowledge base that corrections are pushed to."""
+
+    model_config = ConfigDict(extra="allow")
+
+    kind: str = Field("markdown", description="which writer: a registered sink; its own options stand beside")
+
+
+class QueueSettings(BaseModel):
+    """How much a team reviews, and what."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    capacity: int = Field(200, ge=1, description="open items at most; nothing is added while so many wait")
+    review_rate: float = Field(0.05, ge=0, le=1, description="share of all exchanges worth a look beyond the urgent ones")
+    urgent_priority: float = Field(0.6, ge=0, le=1, description="exchanges of this priority always enter while there is room")
+    random_share: float = Field(0.4, gt=0, le=1, description="share of these further looks that pure chance chooses")
+    look_alike: float = Field(0.82, gt=0, le=1, description="cosine from which two questions count as asking the same")
+    lease_seconds: int = Field(900, ge=30, description="how long an item stays with a reviewer without a sign of life")
+
+
+class Settings(BaseSettings):
+    """See docs/settings.md for each."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TRIAGE_", env_nested_delimiter="__", toml_file=[LOCAL_FILE, Path("triage.toml")], extra="forbid"
+    )
+
+    database_url: str = Field("sqlite:///.triage/triage.db", description="sqlite:///FILE or postgresql+psycopg://…")
+    host: str = Field("127.0.0.1", description="address that the web process listens on")
+    port: int = Field(8000, ge=0, le=65535, description="port that the web process listens on")
+    sources: dict[str, SourceSettings] = Field(default={}, description="platforms by name; each receives at /hooks/NAME")
+    sinks: dict[str, SinkSettings] = Field(default={}, description="knowledge bases by name")
+    replay_window_seconds: int = Field(300, ge=1, description="how old (or early) a delivery's timestamp may be")
+    body_limit_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="largest request body; larger ones get 413")
+    settle_seconds: int = Field(600, ge=0, description="quiet time after which an open conversation is scored")
+    redact: bool = Field(True, description="replace e-mail addresses, phone and card numbers and tokens before storage")
+    redact_phone_regions: list[str] = Field(["US", "GB", "DE"], description="regions whose national phone formats are recognised")
+    encoder: str = Field("packaged", description="'packaged', a model directory, a hub name, or 'hashing' (no model, for trials)")
+    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 where the processor has AMX")
+    threads: int = Field(0, ge=0, description="threads for encoding; 0 is all cores")
+    score_batch: int = Field(256, ge=1, le=4096, description="conversations that a worker claims and scores at once")
+    signals_off: list[str] = Field(default=[], description="signals that are not measured")
+    queue: QueueSettings = QueueSettings()
+    worker_idle_seconds: float = Field(0.5, gt=0, description="how long an idle worker waits before it looks again")
+    session_hours: int = Field(12, ge=1, description="how long a reviewer stays signed in")
+    allowed_origins: list[str] = Field(
+        default=[], description="further origins that may post forms, e.g. a proxy's public address"
+    )
+    secure_cookie: bool = Field(False, description="send the session cookie over HTTPS only; set it wherever there is HTTPS")
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="least level that is logged")] = "info"
+    log_json: bool = Field(False, description="log JSON lines instead of text")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load_settings() -> Settings:
+    """The settings of this process.
+
+    Raises
+    ------
+    SetupError
+        A setting has a wrong value or an unknown name; the message names it, never its value.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return Settings()
+    except ValidationError as error:
+        told = "; ".join(
+            f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False, include_url=False)
+        )
+        raise SetupError(f"settings: {told}") from error

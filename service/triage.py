@@ -1,0 +1,422 @@
+"""Settled conversations into scores, and scores into review items. Runs in the worker; nothing slow inside a session."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+
+import numpy as np
+import structlog
+from sqlalchemy import bindparam, delete, func, select, text, update
+from sqlmodel import Session, col
+
+from scoring import acquire
+from scoring.encoder import Encoder
+from scoring.intents import IntentModel
+from scoring.scorer import LEAST_SIMILARITY, NEAREST, Scored, Scorer, cluster
+from scoring.vectors import content_hash, gather
+from service import models
+from service.db import Database, chunks, claim, insert_into, table_of
+from service.models import Article, ArticleStatus, Conversation, Evidence, Exchange, ItemState, ReviewItem, Round
+from service.settings import QueueSettings
+from service.transcripts import load_transcripts
+from service.vectors import FaissPast, PgvectorPast, StoredVectors, mark_asked, vectors_of
+
+log = structlog.get_logger()
+SCORE_LEASE = timedelta(minutes=10)
+POOL = 20_000
+_PICK_LOCK = 0x7069_636B
+
+
+@dataclass
+class Articles:
+    """The active articles' questions as vectors, kept until an article changes."""
+
+    last_version: int = 0
+    ids: list[int] = field(default_factory=list)
+    matrix: Any = None
+
+
+class Triage:
+    """What the worker's scoring needs, made once: the models and the past."""
+
+    def __init__(
+        self, db: Database, encoder: Encoder, scorer: Scorer, past: FaissPast | PgvectorPast, queue: QueueSettings
+    ) -> None:
+        self._db = db
+        self._encoder = encoder
+        self._scorer = scorer
+        self._past = past
+        self._queue = queue
+        self._articles = Articles()
+
+    def score_due(self, intents: Mapping[str, IntentModel], now: datetime, limit: int) -> int:
+        """Claim conversations that have settled, score them, store the scores; how many were claimed."""
+        ids, until = claim(self._db, Conversation, limit, now, SCORE_LEASE)
+        if not ids:
+            return 0
+        self._past.refresh()
+        with self._db.read() as session:
+            transcripts, revisions = load_transcripts(session, ids)
+        scored = self._scorer.score([transcripts[i] for i in ids], self._past, intents)
+        with self._db.write() as session:
+            self._store(session, ids, revisions, until, scored, intents, now)
+        self._past.refresh()
+        return len(ids)
+
+    def _store(
+        self,
+        session: Session,
+        ids: Sequence[int],
+        revisions: Mapping[int, int],
+        until: datetime,
+        scored: Sequence[Scored],
+        intents: Mapping[str, IntentModel],
+        now: datetime,
+    ) -> None:
+        """Scores of the conversations that are still ours and unchanged; the others are due again and lose nothing."""
+        ours = self._finish(session, ids, revisions, until, now)
+        joins = cluster(scored, _clusters_of(session, scored), self._queue.look_alike)
+        rows = {i: _row(one, self._scorer, intents, now) for i, one in enumerate(scored)}
+        place: dict[int, int] = {}  # index in `scored` -> exchange id
+        fresh: list[int] = []
+        before = _exchanges_of(session, sorted(ours))
+        kept: set[int] = set()
+        for i, one in enumerate(scored):
+            conversation_id = int(one.exchange.conversation_id)
+            if conversation_id not in ours:
+                continue
+            turn_ids = set(rows[i]["turn_ids"])
+            old = next((o for o in before.get(conversation_id, ()) if turn_ids & set(o.turn_ids) and o.id not in kept), None)
+            if old is None:
+                fresh.append(i)
+            else:
+                kept.add(old.id)
+                place[i] = old.id
+        gone = [o.id for olds in before.values() for o in olds if o.id not in kept and not o.reviewed]
+        for part in chunks(gone):
+            session.execute(delete(Exchange).where(col(Exchange.id).in_(part)))
+        known = {old.id: old for olds in before.values() for old in olds}
+        self._update(session, rows, known, scored, place)
+        if fresh:
+            inserted = session.execute(
+                insert_into(session, Exchange).returning(col(Exchange.id), sort_by_parameter_order=True),
+                [{**rows[i], "created_at": now, "reviewed": False} for i in fresh],
+            ).scalars()
+            place.update(zip(fresh, inserted, strict=True))
+        _set_clusters(session, fresh, joins, place, {key: old.cluster_id for key, old in known.items()})
+        found = [
+            {
+                "exchange_id": exchange_id,
+                "name": evidence.name,
+                "value": evidence.value,
+                "probability": evidence.probability,
+                "turn_ids": list(evidence.turn_ids),
+                "note": evidence.note,
+                "detail": {
+                    **evidence.detail,
+                    **_neighbour_key(evidence.detail, place),
+                },
+            }
+            for i, exchange_id in sorted(place.items())
+            for evidence in scored[i].evidence
+        ]
+        if found:
+            session.execute(insert_into(session, Evidence), found)
+        if session.get_bind().dialect.name == "postgresql":
+            mark_asked(session, self._encoder.digest, [rows[i]["question_hash"] for i in place])
+        log.info("conversations_scored", conversations=len(ours), exchanges=len(place), changed_meanwhile=len(ids) - len(ours))
+
+    def _finish(
+        self, session: Session, ids: Sequence[int], revisions: Mapping[int, int], until: datetime, now: datetime
+    ) -> set[int]:
+        table = table_of(Conversation)
+        still = session.execute(
+            select(table.c.id, table.c.revision)
+            .where(table.c.id.in_(ids), table.c.claimed_until == until)
+            .order_by(table.c.id)
+            .with_for_update()
+        ).all()
+        ours = {row.id for row in still if row.revision == revisions.get(row.id)}
+        late = [row.id for row in still if row.id not in ours]
+        for part in chunks(sorted(ours)):
+            session.execute(update(table).where(table.c.id.in_(part)).values(due_at=None, claimed_until=None, scored_at=now))
+        for part in chunks(late):
+            session.execute(update(table).where(table.c.id.in_(part)).values(claimed_until=None))
+        return ours
+
+    def _update(
+        self,
+        session: Session,
+        rows: Mapping[int, dict[str, Any]],
+        known: Mapping[int, Any],
+        scored: Sequence[Scored],
+        place: Mapping[int, int],
+    ) -> None:
+        """New scores for exchanges that were stored before; their items in the queue sort by the new priority."""
+        if not place:
+            return
+        exchanges = table_of(Exchange)
+        items = table_of(ReviewItem)
+        session.execute(
+            update(exchanges).where(exchanges.c.id == bindparam("exchange")),
+            [{"exchange": key, **rows[i]} for i, key in place.items()],
+        )
+        for part in chunks(sorted(place.values())):
+            session.execute(delete(Evidence).where(col(Evidence.exchange_id).in_(part)))
+        session.execute(
+            update(items).where(items.c.exchange_id == bindparam("exchange"), items.c.state == ItemState.open),
+            [{"exchange": key, "priority": rows[i]["priority"]} for i, key in place.items()],
+        )
+        for i, key in place.items():
+            if bytes(known[key].question_hash) != rows[i]["question_hash"]:
+                self._past.changed(rows[i]["source"], [key], scored[i].question[None, :])
+
+    # --- choosing -------------------------------------------------------------------------------------------------
+
+    def pick_due(self, now: datetime, rng: Random) -> int:
+        """Fill the queue up to its capacity with what is worth a look; how many items were added."""
+        with self._db.read() as session:
+            urgent, explore = self._budget(session)
+            if urgent + explore <= 0:
+                return 0
+            pool = session.execute(
+                select(col(Exchange.id)).where(~col(Exchange.reviewed)).order_by(col(Exchange.id).desc()).limit(POOL)
+            ).scalars()
+            pool_ids = sorted(pool)
+            drawn = acquire.draw(len(pool_ids), explore * self._queue.random_share, rng)
+            by_chance = {pool_ids[choice.index] for choice in drawn}
+            candidates = _candidates(session, rng.sample(pool_ids, min(len(pool_ids), 500)), by_chance)
+            reviewed = session.execute(
+                select(col(Exchange.question_hash))
+                .join(ReviewItem, col(ReviewItem.exchange_id) == col(Exchange.id))
+                .order_by(col(ReviewItem.id).desc())
+                .limit(1000)
+            ).scalars()
+            covered = [bytes(h) for h in reviewed]
+            decided = session.execute(select(func.count()).where(col(ReviewItem.state) == ItemState.done)).scalar_one()
+        size = self._encoder.dimensions
+        chosen = acquire.mixed(
+            acquire.Candidates(
+                priority=np.array([row.priority for row in candidates]),
+                uncertainty=np.array([row.uncertainty for row in candidates]),
+                vectors=vectors_of(self._db, self._encoder.digest, [bytes(r.question_hash) for r in candidates], size),
+                clusters=[row.cluster_id or -row.id for row in candidates],
+                covered=vectors_of(self._db, self._encoder.digest, covered, size),
+            ),
+            urgent,
+            max(0, explore - len(drawn)),
+            decided,
+        )
+        picks = {pool_ids[choice.index]: choice for choice in drawn}
+        picks.update((candidates[choice.index].id, choice) for choice in chosen)
+        suggestions = self._suggest(sorted(picks))
+        with self._db.write() as session:
+            return self._add_items(session, picks, suggestions, len(pool_ids), urgent + explore, now)
+
+    def _budget(self, session: Session) -> tuple[int, int]:
+        """How many urgent exchanges there is room for, and how many further ones the review rate owes."""
+        waiting = session.execute(select(func.count()).where(col(ReviewItem.state) == ItemState.open)).scalar_one()
+        room = self._queue.capacity - waiting
+        if room <= 0:
+            return 0, 0
+        # The highest id stands for the count: counting a million rows each time would cost more than scoring.
+        exchanges = session.execute(select(func.max(col(Exchange.id)))).scalar_one() or 0
+        explored = session.execute(select(func.count()).where(col(ReviewItem.strategy) != "value")).scalar_one()
+        explore = min(room, max(0, int(exchanges * self._queue.review_rate) - explored))
+        eligible = select(col(Exchange.id)).where(_eligible(), col(Exchange.priority) >= self._queue.urgent_priority)
+        urgent = session.execute(select(func.count()).select_from(eligible.limit(room).subquery())).scalar_one()
+        return min(urgent, room - explore), explore
+
+    def _suggest(self, exchange_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """Per exchange its look-alikes with what they were answered, and the articles nearest to its question."""
+        with self._db.read() as session:
+            rows = session.execute(
+                select(
+                    col(Exchange.id),
+                    col(Exchange.source),
+                    col(Exchange.question_hash),
+                    col(Exchange.conversation_id),
+                ).where(col(Exchange.id).in_(exchange_ids))
+            ).all()
+        size = self._encoder.dimensions
+        questions = vectors_of(self._db, self._encoder.digest, [bytes(row.question_hash) for row in rows], size)
+        self._refresh_articles()
+        suggestions: dict[int, dict[str, Any]] = {}
+        for i, row in enumerate(rows):
+            (near,) = self._past.search(row.source, questions[i : i + 1], NEAREST + 4)
+            similar = [
+                {"exchange_id": key, "similarity": round(cosine, 3)}
+                for key, cosine in near
+                if key != row.id and cosine >= LEAST_SIMILARITY
+            ]
+            suggestions[row.id] = {"similar": similar[:NEAREST], "articles": self._nearest_articles(questions[i])}
+        return suggestions
+
+    def _refresh_articles(self) -> None:
+        with self._db.read() as session:
+            last = session.execute(select(func.max(col(models.ArticleVersion.id)))).scalar_one() or 0
+            if last == self._articles.last_version:
+                return
+            active = session.execute(select(Article).where(col(Article.status) == ArticleStatus.active)).scalars().all()
+        asked = [(article.id or 0, question) for article in active for question in (article.question, *article.variants)]
+        vectors = gather((question for _, question in asked), self._encoder, StoredVectors(self._db))
+        self._articles = Articles(last, [i for i, _ in asked], vectors.of([question for _, question in asked]))
+
+    def _nearest_articles(self, question: Any) -> list[dict[str, Any]]:
+        if not self._articles.ids or not question.any():
+            return []
+        best: dict[int, float] = {}
+        for article_id, cosine in zip(self._articles.ids, self._articles.matrix @ question, strict=True):
+            best[article_id] = max(best.get(article_id, -1.0), float(cosine))
+        nearest = sorted(best.items(), key=lambda pair: -pair[1])[:3]
+        return [{"article_id": article_id, "similarity": round(cosine, 3)} for article_id, cosine in nearest]
+
+    def _add_items(
+        self,
+        session: Session,
+        picks: Mapping[int, acquire.Choice],
+        suggestions: Mapping[int, dict[str, Any]],
+        pool: int,
+        budget: int,
+        now: datetime,
+    ) -> int:
+        if session.get_bind().dialect.name == "postgresql":  # two workers must not open two items of one cluster
+            session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _PICK_LOCK})
+        rows = session.execute(
+            select(col(Exchange.id), col(Exchange.cluster_id), col(Exchange.priority), _eligible().label("eligible"))
+            .where(col(Exchange.id).in_(list(picks)), ~col(Exchange.reviewed))
+            .order_by(col(Exchange.priority).desc())
+        ).all()
+        rows = [row for row in rows if row.eligible or picks[row.id].strategy == "random"]
+        if not rows:
+            return 0
+        counts: dict[str, int] = {}
+        for row in rows:
+            counts[picks[row.id].strategy] = counts.get(picks[row.id].strategy, 0) + 1
+        this = Round(at=now, pool=pool, budget=budget, counts=counts)
+        session.add(this)
+        session.flush()
+        session.execute(
+            insert_into(session, ReviewItem).on_conflict_do_nothing(index_elements=["exchange_id"]),
+            [
+                {
+                    "exchange_id": row.id,
+                    "cluster_id": row.cluster_id,
+                    "state": ItemState.open,
+                    "priority": row.priority,
+                    "strategy": picks[row.id].strategy,
+                    "propensity": picks[row.id].propensity,
+                    "round_id": this.id,
+                    "reason": picks[row.id].reason,
+                    "suggestions": suggestions.get(row.id, {}),
+                    "created_at": now,
+                    "fence": 0,
+                }
+                for row in rows
+            ],
+        )
+        for part in chunks([row.id for row in rows]):
+            session.execute(update(Exchange).where(col(Exchange.id).in_(part)).values(reviewed=True))
+        log.info("items_added", count=len(rows), **counts)
+        return len(rows)
+
+
+def _eligible() -> Any:
+    """Not reviewed, and no look-alike waits in the queue or was decided after this came in."""
+    settled = select(col(ReviewItem.id)).where(
+        col(ReviewItem.cluster_id) == col(Exchange.cluster_id),
+        (col(ReviewItem.state) == ItemState.open) | (col(ReviewItem.decided_at) >= col(Exchange.created_at)),
+    )
+    return ~col(Exchange.reviewed) & ~settled.exists()
+
+
+def _candidates(session: Session, sample: Sequence[int], without: set[int]) -> list[Any]:
+    """The likely failures, and a sample of the rest, without those drawn already."""
+    wanted = (
+        col(Exchange.id),
+        col(Exchange.priority),
+        col(Exchange.uncertainty),
+        col(Exchange.question_hash),
+        col(Exchange.cluster_id),
+    )
+    best = session.execute(
+        select(*wanted).where(_eligible()).order_by(col(Exchange.priority).desc(), col(Exchange.id)).limit(1000)
+    ).all()
+    rest = session.execute(select(*wanted).where(_eligible(), col(Exchange.id).in_(sample))).all()
+    return [row for row in {row.id: row for row in (*best, *rest)}.values() if row.id not in without]
+
+
+def _clusters_of(session: Session, scored: Sequence[Scored]) -> dict[int, int]:
+    keys = sorted({key for one in scored for key, _ in one.near if key >= 0})
+    clusters: dict[int, int] = {}
+    for part in chunks(keys):
+        rows = session.execute(select(col(Exchange.id), col(Exchange.cluster_id)).where(col(Exchange.id).in_(part)))
+        clusters.update((key, home) for key, home in rows if home is not None)
+    return clusters
+
+
+def _exchanges_of(session: Session, conversation_ids: Sequence[int]) -> dict[int, list[Any]]:
+    before: dict[int, list[Any]] = {}
+    for part in chunks(conversation_ids):
+        rows = session.execute(
+            select(
+                col(Exchange.id),
+                col(Exchange.conversation_id),
+                col(Exchange.turn_ids),
+                col(Exchange.question_hash),
+                col(Exchange.cluster_id),
+                col(Exchange.reviewed),
+            ).where(col(Exchange.conversation_id).in_(part))
+        )
+        for row in rows:
+            before.setdefault(row.conversation_id, []).append(row)
+    return before
+
+
+def _set_clusters(
+    session: Session,
+    fresh: Sequence[int],
+    joins: Sequence[int | None],
+    place: Mapping[int, int],
+    known: Mapping[int, int | None],
+) -> None:
+    """New exchanges join their cluster; one that was scored before keeps its own."""
+    table = table_of(Exchange)
+    homes = []
+    for i in fresh:
+        home = joins[i]
+        if home is not None and home < 0:  # the cluster of an exchange of this batch
+            leader = place.get(-home - 1, place[i])
+            home = known.get(leader) or leader
+        homes.append({"exchange": place[i], "cluster_id": home})
+    if homes:
+        session.execute(update(table).where(table.c.id == bindparam("exchange")), homes)
+
+
+def _neighbour_key(detail: Mapping[str, Any], place: Mapping[int, int]) -> dict[str, Any]:
+    """A neighbour of the same batch is named by a negative key: here it gets its id."""
+    key = detail.get("key")
+    return {"key": place.get(-key - 1)} if isinstance(key, int) and key < 0 else {}
+
+
+def _row(one: Scored, scorer: Scorer, intents: Mapping[str, IntentModel], now: datetime) -> dict[str, Any]:
+    exchange = one.exchange
+    told = exchange.intent.name if exchange.intent else None
+    return {
+        "conversation_id": int(exchange.conversation_id),
+        "source": exchange.source,
+        "turn_id": exchange.turn_id,
+        "turn_ids": [turn.id for turn in exchange.answer_turns],
+        "question": exchange.question,
+        "answer": exchange.answer,
+        "question_hash": content_hash(exchange.question),
+        "intent": told or (one.prediction.intent if one.prediction else None),
+        "asked_at": (exchange.question_turns or exchange.answer_turns)[-1].at,
+        "priority": one.priority,
+        "uncertainty": one.uncertainty,
+        "because": one.because,
+        "versions": scorer.versions(intents.get(exchange.source)),
+        "scored_at": now,
+    }

@@ -1,0 +1,87 @@
+"""The worker process: scores what has settled, fills the queue, refits, and pushes publications. Any number may run."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from random import Random
+
+import structlog
+
+from connectors.articles import Sink
+from service import publish
+from service.db import Database
+from service.settings import Settings
+
+log = structlog.get_logger()
+PICK_EVERY_SECONDS = 2.0
+REFIT_EVERY_SECONDS = 30.0
+
+
+def run(settings: Settings, db: Database, sinks: Mapping[str, Sink], stop: threading.Event) -> None:
+    """Until `stop` is set. Publishing has a thread of its own, so that a slow knowledge base never delays scoring."""
+    pushing = threading.Thread(target=_loop, args=(lambda: _push(db, sinks), stop, settings), name="publish")
+    pushing.start()
+    try:
+        _score(settings, db, stop)
+    finally:
+        stop.set()
+        pushing.join()
+
+
+def _score(settings: Settings, db: Database, stop: threading.Event) -> None:
+    # Here, not above: models and FAISS cost seconds that `triage run`'s web process must not pay.
+    from scoring.encoder import make_encoder
+    from scoring.scorer import Scorer
+    from service import learn
+    from service.triage import Triage
+    from service.vectors import StoredVectors, make_past
+
+    started = time.monotonic()
+    encoder = make_encoder(settings.encoder, settings.precision, settings.threads)
+    scorer = Scorer(encoder, StoredVectors(db), off=settings.signals_off)
+    past = make_past(db, encoder)
+    past.refresh()
+    triage = Triage(db, encoder, scorer, past, settings.queue)
+    intents = learn.IntentModels(db, encoder)
+    log.info("worker_ready", encoder=encoder.digest, seconds=round(time.monotonic() - started, 1))
+    rng = Random()  # noqa: S311 - draws a sample, guards nothing
+    last_pick = last_refit = 0.0
+
+    def step() -> int:
+        nonlocal last_pick, last_refit
+        if time.monotonic() - last_refit > REFIT_EVERY_SECONDS:
+            learn.refit_due(db, encoder, datetime.now(UTC))
+            last_refit = time.monotonic()
+        scored = triage.score_due(intents.current(), datetime.now(UTC), settings.score_batch)
+        added = 0
+        if time.monotonic() - last_pick > PICK_EVERY_SECONDS or (scored and scored < settings.score_batch):
+            added = triage.pick_due(datetime.now(UTC), rng)
+            last_pick = time.monotonic()
+        return scored + added
+
+    _loop(step, stop, settings)
+
+
+def _push(db: Database, sinks: Mapping[str, Sink]) -> int:
+    return publish.push_due(db, sinks, datetime.now(UTC))
+
+
+def _loop(step: Callable[[], int], stop: threading.Event, settings: Settings) -> None:
+    """Step until stopped; rest when there was nothing to do. A failure is logged and tried again: its rows come back."""
+    failures = 0
+    while not stop.is_set():
+        try:
+            done = step()
+            failures = 0
+        except Exception as error:  # noqa: BLE001 - the loop outlives whatever a step meets
+            failures += 1
+            done = 0
+            # The message may quote rows, and rows hold people's words: only the kind and the place are logged.
+            place = error.__traceback__
+            while place is not None and place.tb_next is not None:
+                place = place.tb_next
+            where = f"{place.tb_frame.f_code.co_filename.rpartition('/')[2]}:{place.tb_lineno}" if place else "?"
+            log.error("worker_step_failed", error=type(error).__name__, where=where, in_a_row=failures)
+        if not done:
+            stop.wait(settings.worker_idle_seconds * min(2**failures, 60))
