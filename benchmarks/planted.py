@@ -1,25 +1,45 @@
 """Contradictions planted into real passages, and rewordings that say the same: what the consistency signal is measured on."""
 
 import re
+from calendar import month_name
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+
 from training.data import CachedVectors, read
 
 AGENCIES = ("cdc", "uk", "who", "australia")
-_NUMBER_WORDS = {"2": "two", "3": "three", "4": "four", "5": "five", "6": "six", "7": "seven", "10": "ten", "12": "twelve", "14": "fourteen"}
+_NUMBER_WORDS = {
+    "2": "two",
+    "3": "three",
+    "4": "four",
+    "5": "five",
+    "6": "six",
+    "7": "seven",
+    "10": "ten",
+    "12": "twelve",
+    "14": "fourteen",
+}
 _SAME: tuple[tuple[str, str], ...] = (
-    (r"\bdo not\b", "don't"), (r"\bcannot\b", "can't"), (r"\bis not\b", "isn't"), (r"\bshould not\b", "shouldn't"), (r"\bfor example\b", "for instance"),
-    (r"\bpeople\b", "persons"), (r"\bmust\b", "have to"), (r"\bhelp\b", "assist"), (r"\bcontact\b", "get in touch with"), (r"\bsuch as\b", "like"),
-    (r"\bif you are\b", "if you're"), (r"\bchildren\b", "kids"), (r"\bphone\b", "call"), (r"\bavoid\b", "stay away from"), (r"\bmay\b", "might"),
-    (r"\bapply\b", "make an application"), (r"\bprovide\b", "give"), (r"\brequired\b", "needed"), (r"\bimportant\b", "crucial"), (r"\bvisit\b", "go to"),
+    (r"\bdo not\b", "don't"), (r"\bcannot\b", "can't"), (r"\bis not\b", "isn't"), (r"\bshould not\b", "shouldn't"),
+    (r"\bfor example\b", "for instance"),
+    (r"\bpeople\b", "persons"), (r"\bmust\b", "have to"), (r"\bhelp\b", "assist"), (r"\bcontact\b", "get in touch with"),
+    (r"\bsuch as\b", "like"),
+    (r"\bif you are\b", "if you're"), (r"\bchildren\b", "kids"), (r"\bphone\b", "call"), (r"\bavoid\b", "stay away from"),
+    (r"\bmay\b", "might"),
+    (r"\bapply\b", "make an application"), (r"\bprovide\b", "give"), (r"\brequired\b", "needed"), (r"\bimportant\b",
+    "crucial"), (r"\bvisit\b", "go to"),
 )  # fmt: skip
 _CONDITIONS: tuple[tuple[str, str], ...] = (
-    (r"\bbefore\b", "after"), (r"\bafter\b", "before"), (r"\bat least\b", "at most"), (r"\bmore than\b", "less than"), (r"\bless than\b", "more than"),
-    (r"\bwithout\b", "with"), (r"\bonly if\b", "even if not"), (r"\bunless\b", "if"), (r"\bup to\b", "at least"), (r"\bunder\b(?= \d)", "over"), (r"\bover\b(?= \d)", "under"),
-    (r"\balways\b", "never"), (r"\brequired\b", "optional"), (r"\beligible\b", "not eligible"), (r"\bopen\b", "closed"), (r"\bincludes\b", "excludes"),
+    (r"\bbefore\b", "after"), (r"\bafter\b", "before"), (r"\bat least\b", "at most"), (r"\bmore than\b", "less than"),
+    (r"\bless than\b", "more than"),
+    (r"\bwithout\b", "with"), (r"\bonly if\b", "even if not"), (r"\bunless\b", "if"), (r"\bup to\b", "at least"),
+    (r"\bunder\b(?= \d)", "over"), (r"\bover\b(?= \d)", "under"),
+    (r"\balways\b", "never"), (r"\brequired\b", "optional"), (r"\beligible\b", "not eligible"), (r"\bopen\b", "closed"),
+    (r"\bincludes\b", "excludes"),
 )  # fmt: skip
 _NEGATED: tuple[tuple[str, str], ...] = (
     (r"\b(can|should|must|will|may|could) not\b", r"\1"), (r"\bcannot\b", "can"), (r"\b(do|does|did|is|are) not\b", r"\1"),
@@ -47,7 +67,11 @@ def cases(data: Path, vectors: CachedVectors, seed: int, per_agency: int = 250) 
     rng = np.random.default_rng(seed)
     found: list[Case] = []
     for agency in AGENCIES:
-        passages = {row["passage_id"]: row["passage"] for row in read(data, f"relevance/feedbackqa_retrieval/{agency}_passages") if row.get("passage")}
+        passages = {
+            row["passage_id"]: row["passage"]
+            for row in read(data, f"relevance/feedbackqa_retrieval/{agency}_passages")
+            if row.get("passage")
+        }
         asked: dict[str, list[str]] = {}
         for row in read(data, f"relevance/feedbackqa_retrieval/{agency}_queries"):
             if row.get("query") and row["gold_passage_id"] in passages:
@@ -70,7 +94,9 @@ def cases(data: Path, vectors: CachedVectors, seed: int, per_agency: int = 250) 
     for row in read(data, "relevance/feedbackqa_ratings"):
         by_question.setdefault(row["query"], []).append(row["passage"])
     for question, answers in by_question.items():
-        found.extend(Case("another passage", False, question, one, question, two, 1.0) for one, two in zip(answers, answers[1:], strict=False) if one != two)
+        found.extend(
+            Case("another passage", False, question, one, question, two, 1.0) for one, two in pairwise(answers) if one != two
+        )
     return found
 
 
@@ -78,7 +104,8 @@ def variants(answer: str, rng: np.random.Generator) -> list[tuple[str, bool, str
     """(kind, contradicts, text): every planting that the answer has a place for, and rewordings."""
     found: list[tuple[str, bool, str]] = []
     plantings: Sequence[tuple[str, Callable[[str, np.random.Generator], str]]] = (
-        ("number", _another_number), ("date", _another_date), ("price", _another_price), ("negation", _negate), ("condition", _another_condition),
+        ("number", _another_number), ("date", _another_date), ("price", _another_price), ("negation", _negate), ("condition",
+        _another_condition),
     )  # fmt: skip
     for kind, plant in plantings:
         changed = plant(answer, rng)
@@ -95,22 +122,38 @@ def reworded(text: str, rng: np.random.Generator) -> str:
     for pattern, other in _SAME:
         if rng.random() < 0.8:
             text = re.sub(pattern, other, text)
-    text = re.sub(r"\b(\d{1,2})(?= (?:days|weeks|hours|people|times|months|years|minutes))", lambda m: _NUMBER_WORDS.get(m[1], m[1]), text)
+    text = re.sub(
+        r"\b(\d{1,2})(?= (?:days|weeks|hours|people|times|months|years|minutes))", lambda m: _NUMBER_WORDS.get(m[1], m[1]), text
+    )
     text = re.sub(r"\b24 hours\b", "1 day", text)
     return f"{rng.choice(['', 'Of course. ', 'Good question! ', 'Here is what we know: '])}{text}"
 
 
 def _another_number(text: str, rng: np.random.Generator) -> str:
-    places = [m for m in re.finditer(r"(?<![\w£$€.,/-])(\d{1,4})(?= (?:[a-z]{3,}))(?! (?:january|february|march|april|may|june|july|august|september|october|november|december))", text, re.I)]
+    places = [
+        m
+        for m in re.finditer(
+            r"(?<![\w£$€.,/-])(\d{1,4})(?= (?:[a-z]{3,}))(?! (?:january|february|march|april|may|june|july|august|"
+            r"september|october|november|december))",
+            text,
+            re.I,
+        )
+    ]
     if not places:
         return text
     place = places[int(rng.integers(len(places)))]
     value = int(place[1])
-    return text[: place.start()] + str(value + 1 if value > 1900 else value * 3 + 1 if rng.random() < 0.5 else max(value // 2, 1) if value > 3 else value + 4) + text[place.end() :]
+    return (
+        text[: place.start()]
+        + str(
+            value + 1 if value > 1900 else value * 3 + 1 if rng.random() < 0.5 else max(value // 2, 1) if value > 3 else value + 4
+        )
+        + text[place.end() :]
+    )
 
 
 def _another_date(text: str, rng: np.random.Generator) -> str:
-    months = "January February March April May June July August September October November December".split()
+    months = list(month_name)[1:]
     places = list(re.finditer(rf"\b(\d{{1,2}}) ({'|'.join(months)})\b|\b({'|'.join(months)}) (\d{{1,2}})\b", text))
     if not places:
         return text
@@ -137,7 +180,7 @@ def _another_condition(text: str, rng: np.random.Generator) -> str:
 
 
 def _one_of(rules: Sequence[tuple[str, str]], text: str, rng: np.random.Generator) -> str:
-    able = [(pattern, other) for pattern, other in rules if re.search(pattern, text)]
+    able = [rule for rule in rules if re.search(rule[0], text)]
     if not able:
         return text
     pattern, other = able[int(rng.integers(len(able)))]
@@ -145,7 +188,12 @@ def _one_of(rules: Sequence[tuple[str, str]], text: str, rng: np.random.Generato
 
 
 def _topics(
-    names: list[str], asked: dict[str, list[str]], passages: dict[str, str], vectors: CachedVectors, rng: np.random.Generator, most: int
+    names: list[str],
+    asked: dict[str, list[str]],
+    passages: dict[str, str],
+    vectors: CachedVectors,
+    rng: np.random.Generator,
+    most: int,
 ) -> list[Case]:
     """Near questions whose right answers are different passages: nothing contradicts."""
     questions = [asked[name][0] for name in names]
@@ -154,7 +202,15 @@ def _topics(
     np.fill_diagonal(cosines, 0)
     pairs = [(i, int(np.argmax(cosines[i]))) for i in rng.permutation(len(names)) if cosines[i].max() >= 0.75]
     return [
-        Case("same topic", False, questions[i], _short(passages[names[i]], rng), questions[j], _short(passages[names[j]], rng), float(cosines[i, j]))
+        Case(
+            "same topic",
+            False,
+            questions[i],
+            _short(passages[names[i]], rng),
+            questions[j],
+            _short(passages[names[j]], rng),
+            float(cosines[i, j]),
+        )
         for i, j in pairs[:most]
     ]
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 
 class Reject(Exception):
@@ -28,7 +29,13 @@ class Retry(Exception):
 
 def explain(error: ValidationError, most: int = 3) -> str:
     """The first complaints as 'field: what is wrong', without the values themselves (they may be a person's words)."""
-    complaints = error.errors(include_url=False, include_input=False, include_context=False)
-    told = ["{}: {}".format(".".join(str(part) for part in c["loc"]) or "body", c["msg"]) for c in complaints[:most]]
+    complaints = error.errors(include_url=False, include_input=False)
+    told = ["{}: {}".format(".".join(str(part) for part in c["loc"]) or "body", _message(c)) for c in complaints[:most]]
     more = len(complaints) - most
     return "; ".join(told) + (f"; and {more} more" if more > 0 else "")
+
+
+def _message(complaint: ErrorDetails) -> str:
+    if complaint["type"] == "union_tag_invalid":  # the one message that quotes what was sent
+        return "must have as 'type' one of {}".format(complaint["ctx"]["expected_tags"])
+    return complaint["msg"]

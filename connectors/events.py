@@ -3,15 +3,17 @@
 The shapes are those of the transcript and webhook formats in docs/formats.md. Past these models nothing is a loose dict.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
 
 MAX_ID_LENGTH = 255
+MAX_DEPTH = 100
 
 
 def _without_nul(text: str) -> str:
@@ -20,7 +22,10 @@ def _without_nul(text: str) -> str:
 
 
 def _with_zone(at: datetime) -> datetime:
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    try:
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except OverflowError as error:
+        raise PydanticCustomError("time", "must lie in the years 1 to 9999 in UTC") from error
 
 
 def _known_role(role: object) -> object:
@@ -43,10 +48,27 @@ class _Wire(BaseModel):
 
     metadata: dict[str, JsonValue] = {}
 
+    @model_validator(mode="after")
+    def _extras_can_be_kept(self) -> Self:
+        _check_storable(self.model_extra, MAX_DEPTH)
+        _check_storable(self.metadata, MAX_DEPTH)
+        return self
+
     @property
     def extras(self) -> dict[str, Any]:
         """The sender's metadata together with the fields we do not know."""
         return {**(self.model_extra or {}), **self.metadata}
+
+
+def _check_storable(value: object, levels: int) -> None:
+    """Parsers let NaN, infinity and any depth pass; databases do not."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise PydanticCustomError("number", "holds a number that JSON does not have (NaN or infinity)")
+    if isinstance(value, dict | list):
+        if levels == 0:
+            raise PydanticCustomError("depth", "is nested too deeply")
+        for inner in value.values() if isinstance(value, dict) else value:
+            _check_storable(inner, levels - 1)
 
 
 class RankedIntent(_Wire):

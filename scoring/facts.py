@@ -5,10 +5,11 @@ compares what is found here.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from scoring.wording import STOP_WORDS, is_english, plain, stem, words
+from scoring.wording import STOP_WORDS, is_english, plain, stem, word_set, words
 
 MOST_SENTENCES = 40
 
@@ -17,25 +18,36 @@ _DURATIONS = {
     "week": 604800.0, "fortnight": 1209600.0, "month": 2592000.0, "year": 31536000.0, "yr": 31536000.0,
 }  # fmt: skip
 _UNITS: dict[str, tuple[str, float]] = {
-    "kg": ("weight", 1000.0), "kilogram": ("weight", 1000.0), "kilo": ("weight", 1000.0), "g": ("weight", 1.0), "gram": ("weight", 1.0),
+    "kg": ("weight", 1000.0), "kilogram": ("weight", 1000.0), "kilo": ("weight", 1000.0), "g": ("weight", 1.0),
+    "gram": ("weight", 1.0),
     "mg": ("weight", 0.001), "lb": ("pound", 1.0), "oz": ("ounce", 1.0), "ounce": ("ounce", 1.0),
-    "km": ("length", 1000.0), "kilometer": ("length", 1000.0), "kilometre": ("length", 1000.0), "m": ("length", 1.0), "meter": ("length", 1.0),
-    "metre": ("length", 1.0), "cm": ("length", 0.01), "centimeter": ("length", 0.01), "centimetre": ("length", 0.01), "mm": ("length", 0.001),
-    "mile": ("mile", 1.0), "foot": ("foot", 1.0), "feet": ("foot", 1.0), "ft": ("foot", 1.0), "inch": ("inch", 1.0), "yard": ("yard", 1.0),
-    "tb": ("data", 1048576.0), "gb": ("data", 1024.0), "gigabyte": ("data", 1024.0), "mb": ("data", 1.0), "megabyte": ("data", 1.0),
-    "kb": ("data", 1 / 1024), "mbps": ("mbps", 1.0), "l": ("volume", 1000.0), "litre": ("volume", 1000.0), "liter": ("volume", 1000.0),
+    "km": ("length", 1000.0), "kilometer": ("length", 1000.0), "kilometre": ("length", 1000.0), "m": ("length", 1.0),
+    "meter": ("length", 1.0),
+    "metre": ("length", 1.0), "cm": ("length", 0.01), "centimeter": ("length", 0.01), "centimetre": ("length", 0.01),
+    "mm": ("length", 0.001),
+    "mile": ("mile", 1.0), "foot": ("foot", 1.0), "feet": ("foot", 1.0), "ft": ("foot", 1.0), "inch": ("inch", 1.0),
+    "yard": ("yard", 1.0),
+    "tb": ("data", 1048576.0), "gb": ("data", 1024.0), "gigabyte": ("data", 1024.0), "mb": ("data", 1.0), "megabyte": ("data",
+    1.0),
+    "kb": ("data", 1 / 1024), "mbps": ("mbps", 1.0), "l": ("volume", 1000.0), "litre": ("volume", 1000.0), "liter": ("volume",
+    1000.0),
     "ml": ("volume", 1.0), "degree": ("degree", 1.0), "star": ("star", 1.0),
 }  # fmt: skip
 _NUMBER_WORDS = {word: float(i) for i, word in enumerate(
-    ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen"])} | {
-    "eighteen": 18.0, "twenty": 20.0, "thirty": 30.0, "forty": 40.0, "fifty": 50.0, "sixty": 60.0, "seventy": 70.0, "eighty": 80.0,
+    ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
+     "fourteen", "fifteen", "sixteen"])} | {
+    "eighteen": 18.0, "twenty": 20.0, "thirty": 30.0, "forty": 40.0, "fifty": 50.0, "sixty": 60.0, "seventy": 70.0,
+    "eighty": 80.0,
     "ninety": 90.0, "hundred": 100.0, "half": 0.5}  # fmt: skip
 _MONTHS = {name: i for i, names in enumerate(
     ("january jan", "february feb", "march mar", "april apr", "may", "june jun", "july jul", "august aug", "september sept sep",
      "october oct", "november nov", "december dec"), start=1) for name in names.split()}  # fmt: skip
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_CURRENCIES = {"$": "usd", "us$": "usd", "dollar": "usd", "buck": "usd", "€": "eur", "euro": "eur", "£": "gbp", "pound": "gbp", "quid": "gbp",
+_CURRENCIES = {"$": "usd", "us$": "usd", "dollar": "usd", "buck": "usd", "€": "eur", "euro": "eur", "£": "gbp", "pound": "gbp",
+    "quid": "gbp",
                "¥": "jpy", "yen": "jpy", "₹": "inr", "rupee": "inr", "rs": "inr", "pence": "pence", "cent": "cent"}  # fmt: skip
+_YEAR = 1000.0
+"""A date's value is year * 1000 + month * 32 + day; the year is 0 where it was not said."""
 _SCALES = {"k": 1e3, "thousand": 1e3, "million": 1e6, "m": 1e6, "bn": 1e9, "billion": 1e9}
 
 _N = r"\d{1,12}(?:,\d{3}){0,4}(?:\.\d{1,6})?"
@@ -45,15 +57,18 @@ _CODES = "usd|eur|gbp|chf|inr|aud|cad|jpy|nzd|sek|nok|dkk|pln"
 _LINK = re.compile(r"(?:https?://|www\.)[^\s<>()\"']{3,200}|\b[\w.+-]{1,64}@[a-z0-9-]{1,63}(?:\.[a-z]{2,10}){1,3}\b")
 _MONEY = re.compile(
     rf"(?<!\w)(?P<before>us\$|[$€£¥₹]|(?:{_CODES}|rs)\b\.?) ?(?P<a>{_N}) ?(?P<scale>(?:k|thousand|million|m|bn|billion)\b)?"
-    rf"|(?<![\w.,])(?P<b>{_N}|{_W}) ?(?P<scale2>thousand |million |billion |k )?(?P<after>[$€£¥₹]|(?:{_CODES}|dollars?|bucks|euros?|pounds|quid|yen|"
+    rf"|(?<![\w.,])(?P<b>{_N}|{_W}) ?(?P<scale2>thousand |million |billion |k )?(?P<after>[$€£¥₹]|(?:{_CODES}|dollars?|"
+    rf"bucks|euros?|pounds|quid|yen|"
     r"rupees|pence|cents?)\b)"
 )
 _FREE = re.compile(
-    r"\b(?:is|are|for|completely|totally|be|it's|absolutely) free\b(?! (?:to|from|trial|time|up))|\bfree of charge\b|\bat no (?:extra |additional )?(?:cost|charge)\b|\bcosts? nothing\b"
+    r"\b(?:is|are|for|completely|totally|be|it's|absolutely) free\b(?! (?:to|from|trial|time|up))|\bfree of charge\b|"
+    r"\bat no (?:extra |additional )?(?:cost|charge)\b|\bcosts? nothing\b"
 )
 _PERCENT = re.compile(rf"(?<![\w.,])({_N}|{_W}) ?(?:%|percent\b|per cent\b)")
 _DATE = re.compile(
-    rf"\b(?:(?P<y>\d{{4}})-(?P<m>\d\d)-(?P<d>\d\d)|(?P<d1>\d{{1,2}})(?:st|nd|rd|th)?(?: of)? (?P<m1>{_MONTH})\b\.?(?:,? (?P<y1>\d{{4}})\b)?"
+    rf"\b(?:(?P<y>\d{{4}})-(?P<m>\d\d)-(?P<d>\d\d)|(?P<d1>\d{{1,2}})(?:st|nd|rd|"
+    rf"th)?(?: of)? (?P<m1>{_MONTH})\b\.?(?:,? (?P<y1>\d{{4}})\b)?"
     rf"|(?P<m2>{_MONTH})\b\.? (?:the )?(?P<d2>\d{{1,2}})(?:st|nd|rd|th)?\b(?!:)(?:,? (?P<y2>\d{{4}}))?"
     r"|(?P<n1>\d{1,2})[/.](?P<n2>\d{1,2})[/.](?P<y3>\d{4})"
     rf"|(?P<m4>{_MONTH}),? (?P<y4>(?:19|20)\d\d))\b"
@@ -64,59 +79,44 @@ _CLOCK = re.compile(
 _WEEKDAY = re.compile(r"\b(?:(mon|tues|wednes|thurs|fri|satur|sun)days?)\b")
 _PHONE = re.compile(r"(?<![\w/=])(?:\+\d{1,3}[ -]?)?(?:\(\d{2,5}\)[ -]?)?\d{3,5}(?:[ -]\d{3,5}){1,3}(?!\w)")
 _CODE = re.compile(
-    r"(?<![\w-])(?:#\s?\w{3,20}|\d{7,20}|(?=[a-z-]{0,20}\d)(?=[\d-]{0,20}[a-z])[a-z0-9]{2,20}(?:-?[a-z0-9]{3,20}){1,3})(?![\w-])"
+    r"(?<![\w-])(?:#\s?\w{3,20}|\d{7,20}|"
+    r"(?=[a-z-]{0,20}\d)(?=[\d-]{0,20}[a-z])[a-z0-9]{2,20}(?:-?[a-z0-9]{3,20}){1,3})(?![\w-])"
 )
 _QUANTITY = re.compile(
     rf"(?<![\w.,/-])(?P<a>{_N}|{_W})(?: ?(?:-|to|or|and) ?(?P<b>{_N}|{_W}))?(?P<more>\+)?[ -]?(?:\([^)]{{1,12}}\) )?"
-    r"(?P<business>(?:business|working|work|week) )?(?:(?:calendar|consecutive|full|more|additional|whole|different|separate|extra|further|free) )?(?P<unit>[a-z]{1,16})\b"
+    r"(?P<business>(?:business|working|work|week) )?(?:(?:calendar|consecutive|full|more|additional|whole|different|"
+    r"separate|extra|further|free) )?(?P<unit>[a-z]{1,16})\b"
 )
 _BARE = re.compile(rf"(?<![\w.,/:-])({_N})(?![\w%/:]|[.,]\d)")
 _AT_LEAST = re.compile(
     r"\b(?:at least|minimum(?: of)?|more than|over|no less than|starting (?:at|from)|above|from|no fewer than)(?: the| an?)? ?$"
 )
 _AT_MOST = re.compile(
-    r"\b(?:up to|within|at most|maximum(?: of)?|less than|under|no more than|no later than|below|not more than|fewer than|until)(?: the| an?)? ?$"
+    r"\b(?:up to|within|at most|maximum(?: of)?|less than|under|no more than|no later than|below|not more than|fewer than|"
+    r"until)(?: the| an?)? ?$"
 )
+_DIGIT = re.compile(r"\d")
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|\s[•*]\s")
-NEGATIONS = frozenset(
-    [
-        "not",
-        "no",
-        "never",
-        "none",
-        "nobody",
-        "nothing",
-        "neither",
-        "nor",
-        "without",
-        "cannot",
-        "unable",
-        "isn't",
-        "aren't",
-        "wasn't",
-        "weren't",
-        "don't",
-        "doesn't",
-        "didn't",
-        "won't",
-        "wouldn't",
-        "can't",
-        "couldn't",
-        "shouldn't",
-        "mustn't",
-        "needn't",
-        "hasn't",
-        "haven't",
-        "hadn't",
-        "impossible",
-    ]
+_PRICE_WORDS = word_set("free cost costs charge charged charges fee fees price")
+NEGATIONS = word_set(
+    """
+    not no never none nobody nothing neither nor without cannot unable isn't aren't wasn't weren't don't doesn't didn't
+    won't wouldn't can't couldn't shouldn't mustn't needn't hasn't haven't hadn't impossible
+    """
 )
 _NO_NEGATION = re.compile(
     r"\b(?:not only|no matter|(?:no|not) (?:later|more|longer|less|fewer) than|if not|or not|no worries|no problem|why not|"
-    r"(?:do not|don't) (?:hesitate|worry|forget)|without (?:delay|hesitation|further)|(?:am|i'm|are|we're) not sure)\b|\bno[,;:](?= )"
+    r"(?:do not|don't) (?:hesitate|worry|forget)|without (?:delay|hesitation|further)|(?:am|i'm|are|we're) not sure)\b|"
+    r"\bno[,;:](?= )"
 )
-_YES = re.compile(r"^(?:(?:yes|yeah|yep|yup|correct)\b(?! or no)|(?:of course|certainly|absolutely|definitely|sure)\W{0,2} (?:you|we|it|they|there|that|this) )")
-_NO = re.compile(r"^(?:(?:no|nope)(?=\W*$|[,.;:!]|,? (?:you|it|we|they|there|this|that|your|the)\b)|sorry,? (?:but )?no\b|unfortunately\b|regrettably\b|i'm afraid (?:not|you|we|that)\b)")
+_YES = re.compile(
+    r"^(?:(?:yes|yeah|yep|yup|correct)\b(?! or no)|(?:of course|certainly|absolutely|definitely|sure)\W{0,2} (?:you|we|it|"
+    r"they|there|that|this) )"
+)
+_NO = re.compile(
+    r"^(?:(?:no|nope)(?=\W*$|[,.;:!]|,? (?:you|it|we|they|there|this|that|your|the)\b)|sorry,? (?:but )?no\b|"
+    r"unfortunately\b|regrettably\b|i'm afraid (?:not|you|we|that)\b)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +136,10 @@ class Fact:
         """They can both be true of the same thing. `exactly`: two ranges must have both ends in common."""
         if exactly and self.bound == other.bound and self.low < self.high and other.low < other.high:
             return abs(self.low - other.low) <= 1e-4 * self.low and abs(self.high - other.high) <= 1e-4 * self.high
+        if self.kind == "date":
+            return self.low % _YEAR == other.low % _YEAR and (min(self.low, other.low) < _YEAR or self.low == other.low)
         if self.bound == other.bound or not (self.bound or other.bound):
-            return self.low <= other.high * 1.0001 and other.low <= self.high * 1.0001
+            return self.low <= other.high * (1 + 1e-6) and other.low <= self.high * (1 + 1e-6)
         one, two = _opened(self), _opened(other)
         return one[0] <= two[1] and two[0] <= one[1]
 
@@ -173,7 +175,7 @@ def extract(text: str) -> tuple[Fact, ...]:
 def _sentence(text: str) -> Sentence:
     facts: list[Fact] = []
     rest = text
-    if any(character.isdigit() for character in text) or not _NUMBER_WORDS.keys().isdisjoint(words(text)):
+    if _DIGIT.search(text) or not _NUMBER_WORDS.keys().isdisjoint(words(text)):
         rest = _numbers(text, facts)
     elif "www." in text or "http" in text or "@" in text:
         rest = _take(_LINK, _link, rest, facts)
@@ -186,7 +188,7 @@ def _sentence(text: str) -> Sentence:
     topic = frozenset(
         stem(word)
         for word in words(_WEEKDAY.sub(" ", rest))
-        if word not in STOP_WORDS and word not in NEGATIONS and not word.isdigit()
+        if word not in STOP_WORDS and word not in NEGATIONS and word not in _PRICE_WORDS and not word.isdigit()
     )
     polarity = 1 if _YES.match(text) else -1 if _NO.match(text) else 0
     negations = sum(word in NEGATIONS for word in found_words[1 if polarity else 0 :])
@@ -210,7 +212,7 @@ def _numbers(text: str, facts: list[Fact]) -> str:
     return rest
 
 
-def _take(pattern: re.Pattern[str], read: "_Reader", text: str, facts: list[Fact]) -> str:
+def _take(pattern: re.Pattern[str], read: Callable[[re.Match[str]], Fact | None], text: str, facts: list[Fact]) -> str:
     pieces, end = [], 0
     for found in pattern.finditer(text):
         fact = read(found)
@@ -223,12 +225,6 @@ def _take(pattern: re.Pattern[str], read: "_Reader", text: str, facts: list[Fact
         pieces.append(text[end : found.start()] + " " + (found["unit"] if pattern is _QUANTITY else "") + " ")
         end = found.end()
     return "".join([*pieces, text[end:]]) if pieces else text
-
-
-class _Reader:
-    """The type of the readers below: a match to a fact, or None where the match is no fact after all."""
-
-    def __call__(self, found: re.Match[str], /) -> Fact | None: ...
 
 
 def _value(text: str) -> float:
@@ -272,7 +268,7 @@ def _date(found: re.Match[str]) -> Fact | None:
         day = int(found["d"] or found["d1"] or found["d2"])
     if not (1 <= month <= 12 and 1 <= day <= 31):
         return None
-    return _one("date" if year is None else "date of a year", (year or 0) * 400.0 + month * 32.0 + day, found)
+    return _one("date", (year or 0) * _YEAR + month * 32.0 + day, found)
 
 
 def _clock(found: re.Match[str]) -> Fact | None:

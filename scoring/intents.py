@@ -22,6 +22,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -156,7 +157,7 @@ class IntentModel:
             The file is missing, is something else, or is for another encoder.
         """
         try:
-            with np.load(path, allow_pickle=False) as read:
+            with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as read:
                 arrays = {name: read[name] for name in ("header", "weights", "bias", "examples", "centres", "mix")}
             header = json.loads(arrays["header"].tobytes())
             if header["format"] != FORMAT:
@@ -242,9 +243,9 @@ def _linear(vectors: Vectors, classes: Indices, count: int, seed: int, share: fl
     """Weights (dimensions, count) and bias (count,); `share` of the linear discriminant is added to the regression."""
     if count == 1:
         return np.zeros((vectors.shape[1], 1), dtype=np.float32), np.zeros(1, dtype=np.float32)
-    from sklearn.linear_model import LogisticRegression  # a second of import that only fitting may cost
+    regression = _regression()
 
-    fitted = LogisticRegression(C=_STRENGTH, max_iter=300, tol=1e-3, random_state=seed).fit(vectors, classes)
+    fitted = regression(C=_STRENGTH, max_iter=300, tol=1e-3, random_state=seed).fit(vectors, classes)
     weights, bias = fitted.coef_.T.astype(np.float32), fitted.intercept_.astype(np.float32)
     if count == 2:  # scikit-learn gives one column for two classes; half each way is the same model
         weights, bias = np.concatenate([-weights / 2, weights / 2], axis=1), np.concatenate([-bias / 2, bias / 2])
@@ -253,6 +254,12 @@ def _linear(vectors: Vectors, classes: Indices, count: int, seed: int, share: fl
         scale = share * float(np.std(vectors @ weights + bias) / max(np.std(vectors @ other_weights + other_bias), 1e-9))
         weights, bias = weights + scale * other_weights, bias + scale * other_bias
     return weights, bias
+
+
+def _regression() -> Any:
+    from sklearn.linear_model import LogisticRegression  # a second of import that only fitting may cost
+
+    return LogisticRegression
 
 
 def _discriminant(vectors: Vectors, classes: Indices, count: int) -> tuple[Vectors, Vectors]:
@@ -336,16 +343,14 @@ def _mix(
 
 def _logistic(looks: Floats, outside: Floats, seed: int) -> Floats:
     """Bias and slopes; a slope that would call a question in scope for being far away is set to zero."""
-    from sklearn.linear_model import LogisticRegression
+    regression = _regression()
 
     centre, scale = looks.mean(axis=0), np.maximum(looks.std(axis=0), 1e-6)
-    fitted = LogisticRegression(C=_MIX_STRENGTH, class_weight="balanced", random_state=seed).fit(
-        (looks - centre) / scale, outside
-    )
+    fitted = regression(C=_MIX_STRENGTH, class_weight="balanced", random_state=seed).fit((looks - centre) / scale, outside)
     slopes = np.minimum(fitted.coef_[0], 0.0)
     # The strength that ranks best is too weak to be calibrated: one factor and the bias are fitted again without it.
     ranked = ((looks - centre) / scale) @ slopes
-    again = LogisticRegression(C=1e3, class_weight="balanced", random_state=seed).fit(ranked[:, None], outside)
+    again = regression(C=1e3, class_weight="balanced", random_state=seed).fit(ranked[:, None], outside)
     factor = max(float(again.coef_[0, 0]), 1e-3)
     slopes = slopes * factor / scale
     return np.concatenate([again.intercept_ - centre @ slopes, slopes]).astype(np.float64)
@@ -363,7 +368,8 @@ def _sample(classes: Indices, rng: np.random.Generator) -> Indices:
 def _centres(vectors: Vectors, classes: Indices, count: int) -> Vectors:
     sums = np.zeros((count, vectors.shape[1]), dtype=np.float32)
     np.add.at(sums, classes, vectors)
-    return sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9).astype(np.float32)
+    centres: Vectors = (sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)).astype(np.float32)
+    return centres
 
 
 def _softmax(logits: Floats) -> Floats:

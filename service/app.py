@@ -7,10 +7,16 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import structlog
-from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.exception_handlers import http_exception_handler, request_validation_exception_handler
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy import text
+from sqlalchemy.exc import DataError
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from connectors import registry
@@ -20,9 +26,11 @@ from connectors.events import Source
 from service.db import Database
 from service.errors import NotSignedIn, SetupError, TriageError
 from service.ingest import Ingest
+from service.logs import place_of
 from service.privacy import make_redact
-from service.routes import api, pages, webhooks
+from service.routes import api, article_pages, pages, webhooks
 from service.routes.access import COOKIE, authenticate
+from service.routes.page_base import error_page
 from service.settings import Settings
 
 log = structlog.get_logger()
@@ -67,14 +75,22 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings, app.state.db = settings, db
     app.state.sources, app.state.secrets, app.state.redact = sources, secrets, redact
     app.state.ingest = Ingest(db, redact, timedelta(seconds=settings.settle_seconds))
-    app.include_router(webhooks.router)
+    app.add_route("/hooks/{source}", webhooks.receive, methods=["POST"])
     app.include_router(api.router)
     app.include_router(pages.router)
+    app.include_router(article_pages.router)
     app.add_api_route("/health", _health, include_in_schema=False)
     app.add_api_route("/ready", _ready, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     app.add_exception_handler(TriageError, _told)
-    app.add_middleware(Guard, limit=settings.body_limit_bytes, origins=settings.allowed_origins)
+    app.add_exception_handler(HTTPException, _not_there)
+    app.add_exception_handler(RequestValidationError, _not_understood)
+    # Numbers beyond the columns' and NUL characters: PostgreSQL and SQLite each complain in their own way.
+    app.add_exception_handler(DataError, _unstorable)
+    app.add_exception_handler(OverflowError, _unstorable)
+    # The last added is the outermost: refusals of large bodies carry the guard's headers too.
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.body_limit_bytes)
+    app.add_middleware(Guard, origins=settings.allowed_origins)
     return app
 
 
@@ -121,45 +137,80 @@ def _ready(request: Request) -> dict[str, str]:
 
 async def _told(request: Request, error: Exception) -> Response:
     assert isinstance(error, TriageError)
-    wants_page = "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(("/api/", "/hooks/"))
-    if wants_page and isinstance(error, NotSignedIn):
+    if _wants_page(request) and isinstance(error, NotSignedIn):
         there = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"/sign-in?next={quote(there if request.method == 'GET' else '/')}", status_code=303)
-    if wants_page:
-        return pages.error_page(request, error.status, str(error))
-    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None
-    return JSONResponse({"detail": str(error)}, status_code=error.status, headers=headers)
+    return _failed(request, error.status, str(error))
+
+
+async def _not_there(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if _wants_page(request):
+        return error_page(request, error.status_code, "There is no such page." if error.status_code == 404 else str(error.detail))
+    return await http_exception_handler(request, error)
+
+
+async def _not_understood(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    if _wants_page(request):
+        fields = ", ".join(sorted({str(one["loc"][-1]) for one in error.errors()}))
+        return error_page(request, 422, f"The address or the form holds something that does not fit: {fields}.")
+    return await request_validation_exception_handler(request, error)
+
+
+async def _unstorable(request: Request, error: Exception) -> Response:
+    return _failed(request, 422, "The request holds a number that is out of range, or a character that cannot be stored.")
+
+
+def _failed(request: Request, status: int, detail: str) -> Response:
+    if _wants_page(request):
+        return error_page(request, status, detail)
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    return JSONResponse({"detail": detail}, status_code=status, headers=headers)
+
+
+def _wants_page(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(("/api/", "/hooks/"))
 
 
 class Guard:
-    """Before anything else: no body beyond the limit, no form from another site; security headers on every answer."""
+    """No form from another site; security headers on every answer."""
 
-    def __init__(self, app: ASGIApp, limit: int, origins: list[str]) -> None:
+    def __init__(self, app: ASGIApp, origins: list[str]) -> None:
         self._app = app
-        self._limit = limit
         self._origins = {origin.rstrip("/").lower() for origin in origins}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-            return
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        finish = _with_headers(send)
-        if self._too_large(headers):
-            await _refuse(finish, 413, f"the body is larger than {self._limit} bytes")
-        elif self._is_foreign(scope, headers):
-            await _refuse(finish, 403, "the request comes from another site")
+        elif self._is_foreign(scope):
+            await JSONResponse({"detail": "the request comes from another site"}, 403)(scope, receive, _with_headers(send))
         else:
-            await self._limited(scope, receive, finish)
+            await self._answered(scope, receive, _with_headers(send))
 
-    def _too_large(self, headers: dict[str, str]) -> bool:
-        length = headers.get("content-length", "")
-        return length.isdigit() and int(length) > self._limit
+    async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A defect is answered and logged here: the server's own log would quote the exception, and that a person's words."""
+        begun = False
 
-    def _is_foreign(self, scope: Scope, headers: dict[str, str]) -> bool:
+        async def noticed(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noticed)
+        except Exception as error:
+            if begun:  # the client went away
+                raise
+            route = getattr(scope.get("route"), "path", None)
+            log.error("request_failed", error=type(error).__name__, where=place_of(error), method=scope["method"], route=route)
+            await _failed(Request(scope), 500, "Something went wrong here; the log says where.")(scope, receive, send)
+
+    def _is_foreign(self, scope: Scope) -> bool:
         """An unsafe request that a browser sends with a cookie (or to sign in) must come from our own pages."""
         if scope["method"] in ("GET", "HEAD", "OPTIONS") or scope["path"].startswith("/hooks/"):
             return False
+        headers = Headers(scope=scope)
         if COOKIE not in headers.get("cookie", "") and scope["path"] != "/sign-in":
             return False
         origin = headers.get("origin")
@@ -167,20 +218,6 @@ class Guard:
             return origin.lower() not in self._origins and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
         # Browsers always send one of the two with an unsafe request; other programs carry no foreign cookie.
         return headers.get("sec-fetch-site", "none") not in ("same-origin", "none")
-
-    async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """A body without a length is counted as it comes."""
-        taken = 0
-
-        async def counted() -> Message:
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > self._limit:
-                raise HTTPException(413, f"the body is larger than {self._limit} bytes")
-            return message
-
-        await self._app(scope, counted, send)
 
 
 def _with_headers(send: Send) -> Callable[[Message], Awaitable[None]]:
@@ -192,10 +229,3 @@ def _with_headers(send: Send) -> Callable[[Message], Awaitable[None]]:
         await send(message)
 
     return finish
-
-
-async def _refuse(send: Send, status: int, detail: str) -> None:
-    response = JSONResponse({"detail": detail}, status_code=status)
-    start = {"type": "http.response.start", "status": status, "headers": response.raw_headers}
-    await send(start)
-    await send({"type": "http.response.body", "body": response.body})

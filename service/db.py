@@ -74,6 +74,7 @@ class Database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         self.engine: Engine = create_engine(
             url,
+            hide_parameters=True,  # an error's message must not quote a person's words
             **({"connect_args": {"timeout": 60}} if self.is_sqlite else {"pool_size": pool_size, "max_overflow": 10}),
         )
         if self.is_sqlite:

@@ -19,7 +19,7 @@ from connectors.errors import Reject, explain
 from connectors.events import Conversation, Id, Text, events_of
 from connectors.files import STANDARD, open_bytes, read_lines
 from connectors.sinks.markdown import read_page
-from service import publish
+from service import articles
 from service.db import Database, insert_into
 from service.ingest import store
 from service.models import Article, ArticleStatus, ImportProgress
@@ -169,8 +169,8 @@ def _save(session: Session, line: ArticleLine, sinks: Sequence[str], now: dateti
     else:  # without an id the question names the article, so that a second import changes nothing
         known = session.execute(select(Article).where(col(Article.question) == line.question).limit(1)).scalar_one_or_none()
     before = known.version if known else 0
-    content = publish.Content(line.question, line.answer, tuple(line.variants), line.intent, line.status)
-    after = publish.save_article(session, content, sinks, now, "import", known.id if known else None, key=line.id)
+    content = articles.Content(line.question, line.answer, tuple(line.variants), line.intent, line.status)
+    after = articles.save_article(session, content, sinks, now, "import", known.id if known else None, key=line.id)
     return after.version != before
 
 

@@ -28,6 +28,29 @@ from service.privacy import Redact, redact_all
 log = structlog.get_logger()
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
+# Built once: putting a statement together costs more than SQLite takes to run it.
+_DELIVERY, _CONVERSATION = table_of(models.Delivery), table_of(models.Conversation)
+_SEEN = select(_DELIVERY.c.source, _DELIVERY.c.external_id).where(
+    _DELIVERY.c.external_id.in_(bindparam("keys", expanding=True)), _DELIVERY.c.state == models.DeliveryState.accepted
+)
+_CONVERSATIONS = select(_CONVERSATION.c.external_id, _CONVERSATION.c.id).where(
+    _CONVERSATION.c.source == bindparam("of"), _CONVERSATION.c.external_id.in_(bindparam("keys", expanding=True))
+)
+_HELD = (
+    select(_CONVERSATION)
+    .where(_CONVERSATION.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(_CONVERSATION.c.id)
+    .with_for_update()
+)
+_CHANGE = update(_CONVERSATION).where(_CONVERSATION.c.id == bindparam("row"))
+_KNOWN = {
+    model: select(table_of(model)).where(
+        table_of(model).c.conversation_id.in_(bindparam("ids", expanding=True)),
+        table_of(model).c.external_id.in_(bindparam("keys", expanding=True)),
+    )
+    for model in (models.Turn, models.Feedback)
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Received:
@@ -131,26 +154,20 @@ def accept(session: Session, group: Sequence[Received], redact: Redact, settle: 
 
 
 def _unseen(session: Session, group: Sequence[Received]) -> list[Received]:
-    table = table_of(models.Delivery)
     first = {(received.source, received.delivery.id): received for received in reversed(group)}
     seen: set[tuple[str, str]] = set()
     for part in chunks(sorted({external_id for _, external_id in first})):
-        found = session.execute(
-            select(table.c.source, table.c.external_id).where(
-                table.c.external_id.in_(part), table.c.state == models.DeliveryState.accepted
-            )
-        )
-        seen.update((source, external_id) for source, external_id in found)
+        seen.update((source, external_id) for source, external_id in session.execute(_SEEN, {"keys": part}))
     return [received for key, received in first.items() if key not in seen]
 
 
 def store(session: Session, source: str, events: Sequence[Event], redact: Redact, settle: timedelta, now: datetime) -> None:
     """Join the events into the rows of their conversations, and set when each is due to be scored."""
     told = _gather(events, redact)
+    before = _lock(session, source, sorted(told), now)
+    ids = {key: row.id for key, row in before.items()}
     for keys in chunks(sorted(told)):
         part = {key: told[key] for key in keys}
-        before = _lock(session, source, part, now)
-        ids = {key: row.id for key, row in before.items()}
         turned = _store_turns(session, {ids[key]: about.turns for key, about in part.items() if about.turns}, now)
         rated = _store_feedback(session, {ids[key]: about.feedback for key, about in part.items() if about.feedback})
         changes = []
@@ -164,7 +181,7 @@ def store(session: Session, source: str, events: Sequence[Event], redact: Redact
             new_turns, new_feedback = row.id in turned, row.id in rated
             after = (channel, started_at, closed, closed_at, details)
             before_it = (row.channel, row.started_at, row.closed, row.closed_at, row.details)
-            if after == before_it and not new_turns and not new_feedback:
+            if _canonical(after) == _canonical(before_it) and not new_turns and not new_feedback:
                 continue
             due_at = row.due_at
             if closed or (new_feedback and not new_turns and due_at is None):
@@ -184,11 +201,7 @@ def store(session: Session, source: str, events: Sequence[Event], redact: Redact
                 }
             )
         if changes:
-            table = table_of(models.Conversation)
-            session.execute(
-                update(table).where(table.c.id == bindparam("row")),
-                changes,
-            )
+            session.execute(_CHANGE, changes)
 
 
 def _gather(events: Iterable[Event], redact: Redact) -> dict[str, _Told]:
@@ -238,21 +251,30 @@ def _add_feedback(about: _Told, turn_id: str | None, feedback: GivenFeedback, re
     about.feedback[key] = _latest(about.feedback.get(key), row)
 
 
-def _lock(session: Session, source: str, told: dict[str, _Told], now: datetime) -> dict[str, Any]:
-    """The conversations' rows, made where missing, held against other writers until we commit."""
-    table = table_of(models.Conversation)
-    insert = insert_into(session, models.Conversation)
-    rows = [
-        {"source": source, "external_id": key, "closed": False, "details": {}, "received_at": now, "revision": 0}
-        for key in sorted(told)
-    ]
-    look = select(table).where(table.c.source == source, table.c.external_id.in_(sorted(told))).order_by(table.c.id)
-    found = {row.external_id: row for row in session.execute(look.with_for_update())}
-    missing = [row for row in rows if row["external_id"] not in found]
-    if missing:
-        session.execute(insert.on_conflict_do_nothing(index_elements=["source", "external_id"]), missing)
-        found = {row.external_id: row for row in session.execute(look.with_for_update())}
-    return found
+def _lock(session: Session, source: str, keys: Sequence[str], now: datetime) -> dict[str, Any]:
+    """The conversations' rows, made where missing, held against other writers until we commit.
+
+    All are made before any is held, made in the order of their names and held in that of their ids (as scoring holds
+    them): so no two writers ever wait for each other.
+    """
+    ids: list[int] = []
+    for part in chunks(keys):
+        look = {"of": source, "keys": part}
+        known = {row.external_id: row.id for row in session.execute(_CONVERSATIONS, look)}
+        missing = [
+            {"source": source, "external_id": key, "closed": False, "details": {}, "received_at": now, "revision": 0}
+            for key in part
+            if key not in known
+        ]
+        if missing:
+            insert = insert_into(session, models.Conversation)
+            session.execute(insert.on_conflict_do_nothing(index_elements=["source", "external_id"]), missing)
+            known = {row.external_id: row.id for row in session.execute(_CONVERSATIONS, look)}
+        ids += known.values()
+    held: dict[str, Any] = {}
+    for some in chunks(sorted(ids)):
+        held.update((row.external_id, row) for row in session.execute(_HELD, {"ids": some}))
+    return held
 
 
 def _store_turns(session: Session, told: dict[int, dict[str, dict[str, Any]]], now: datetime) -> set[int]:
@@ -279,8 +301,8 @@ def _merge(
     wanted = {(conversation_id, key): row for conversation_id, rows in told.items() for key, row in rows.items()}
     existing: dict[tuple[int, str], Any] = {}
     for part in chunks(sorted({key for _, key in wanted})):
-        look = select(table).where(table.c.conversation_id.in_(sorted(told)), table.c.external_id.in_(part))
-        existing.update(((row.conversation_id, row.external_id), row) for row in session.execute(look))
+        known = session.execute(_KNOWN[model], {"ids": sorted(told), "keys": part})
+        existing.update(((row.conversation_id, row.external_id), row) for row in known)
     inserts, updates = [], []
     for (conversation_id, key), row in wanted.items():
         old = existing.get((conversation_id, key))
@@ -288,11 +310,8 @@ def _merge(
             inserts.append({"conversation_id": conversation_id, **row, **fresh})
             continue
         before = {name: getattr(old, name) for name in columns}
-        if "position" in before:  # files know the place of a turn, webhooks may not: whoever knows, tells
-            row = {**row, "position": row["position"] if row["position"] is not None else before["position"]}
-            before["position"] = before["position"] if before["position"] is not None else row["position"]
         after = _latest(before, row)
-        if any(after[name] != getattr(old, name) for name in columns):
+        if _canonical(after) != _canonical(before):
             updates.append({"row": old.id, **after})
     if inserts:
         session.execute(table.insert(), inserts)
@@ -306,8 +325,13 @@ def _merge(
 
 def _latest(one: dict[str, Any] | None, other: dict[str, Any]) -> dict[str, Any]:
     """The telling that counts: the later edit or time, then the greater content; the same whichever comes first."""
-    if one is None or one == other:
+    if one is None:
         return other
+    # Files know the place of a turn, webhooks may not: it is joined by itself. The greater one is the younger, for a
+    # conversation only grows.
+    if "position" in one:
+        position = max((row["position"] for row in (one, other) if row["position"] is not None), default=None)
+        one, other = {**one, "position": position}, {**other, "position": position}
     return max(one, other, key=lambda row: (row.get("edited_at") or LONG_AGO, row.get("at") or LONG_AGO, _canonical(row)))
 
 
@@ -328,21 +352,21 @@ def _intent(intent: Intent | None, redact: Redact) -> dict[str, Any] | None:
     if intent is None:
         return None
     return {
+        **redact_all(intent.extras, redact),
         "name": intent.name,
         "confidence": intent.confidence,
         "ranking": [{"name": ranked.name, "confidence": ranked.confidence} for ranked in intent.ranking],
-        **redact_all(intent.extras, redact),
     }
 
 
 def _passage(passage: Passage, redact: Redact) -> dict[str, Any]:
     return {
+        **redact_all(passage.extras, redact),
         "id": passage.id,
         "title": passage.title,
         "text": redact(passage.text),
         "score": passage.score,
         "rerank_score": passage.rerank_score,
-        **redact_all(passage.extras, redact),
     }
 
 

@@ -1,5 +1,6 @@
 """What the queue shows: the list of items, and one item with everything a reviewer needs beside it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -87,7 +88,7 @@ class Counts:
 
 def counts(session: Session, now: datetime) -> Counts:
     by_state: dict[str, int] = dict(
-        session.execute(select(col(ReviewItem.state), func.count()).group_by(col(ReviewItem.state))).tuples().all()
+        session.execute(select(col(ReviewItem.state), func.count()).group_by(col(ReviewItem.state))).all()
     )
     held = session.execute(
         select(func.count()).where(col(ReviewItem.state) == ItemState.open, col(ReviewItem.claimed_until) > now)
@@ -132,9 +133,7 @@ def rows(
             select(col(Exchange.cluster_id), func.count())
             .where(col(Exchange.cluster_id).in_(clusters))
             .group_by(col(Exchange.cluster_id))
-        )
-        .tuples()
-        .all()
+        ).all()
     )
     names = _names(session)
     return [
@@ -237,9 +236,75 @@ def _nearest(session: Session, near: list[dict[str, Any]]) -> list[Nearest]:
 
 
 def _names(session: Session) -> dict[int, str]:
-    return dict(session.execute(select(col(Reviewer.id), col(Reviewer.name))).tuples().all())
+    return dict(session.execute(select(col(Reviewer.id), col(Reviewer.name))).all())
 
 
 def _holder(item: ReviewItem, names: dict[int, str], now: datetime) -> str | None:
     held = item.state == ItemState.open and item.reviewer_id and item.claimed_until and item.claimed_until > now
     return names.get(item.reviewer_id or 0) if held else None
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A conversation with all that was found in it."""
+
+    conversation: Conversation
+    turns: list[Turn]
+    feedback: list[Feedback]
+    exchanges: list[tuple[Exchange, ReviewItem | None]]
+    evidence: dict[int, list[Evidence]]
+
+
+def told(session: Session, conversation_id: int) -> Whole:
+    """The whole conversation.
+
+    Raises
+    ------
+    NotFound
+        There is no such conversation.
+    """
+    conversation = session.get(Conversation, conversation_id)
+    if conversation is None:
+        raise NotFound(f"there is no conversation {conversation_id}")
+    exchanges = session.execute(
+        select(Exchange, ReviewItem)
+        .join(ReviewItem, col(ReviewItem.exchange_id) == col(Exchange.id), isouter=True)
+        .where(col(Exchange.conversation_id) == conversation_id)
+    ).all()
+    evidence: dict[int, list[Evidence]] = {}
+    for one in session.execute(
+        select(Evidence)
+        .join(Exchange, col(Exchange.id) == col(Evidence.exchange_id))
+        .where(col(Exchange.conversation_id) == conversation_id)
+        .order_by(col(Evidence.probability).desc())
+    ).scalars():
+        evidence.setdefault(one.exchange_id, []).append(one)
+    turns = session.execute(select(Turn).where(col(Turn.conversation_id) == conversation_id)).scalars()
+    feedback = session.execute(
+        select(Feedback).where(col(Feedback.conversation_id) == conversation_id).order_by(col(Feedback.id))
+    ).scalars()
+    return Whole(conversation, in_order(list(turns)), list(feedback), [(e, i) for e, i in exchanges], evidence)
+
+
+def verdicts_of(session: Session, item_ids: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """(label, reviewer's name) of the verdict that counts, per item."""
+    found = session.execute(
+        select(col(Verdict.item_id), col(Verdict.label), col(Reviewer.name))
+        .join(Reviewer, col(Reviewer.id) == col(Verdict.reviewer_id))
+        .where(col(Verdict.item_id).in_(item_ids), col(Verdict.withdrawn_at).is_(None))
+    ).all()
+    return {item_id: (label, name) for item_id, label, name in found}
+
+
+def filter_choices(session: Session) -> dict[str, list[str]]:
+    """What the queue can be filtered by: what there is among its items."""
+    sources = select(col(Exchange.source)).join(ReviewItem, col(ReviewItem.exchange_id) == col(Exchange.id)).distinct()
+    return {
+        "source": sorted(session.execute(sources).scalars()),
+        "strategy": sorted(session.execute(select(col(ReviewItem.strategy)).distinct()).scalars()),
+    }
+
+
+def all_intents(session: Session) -> list[str]:
+    sources = session.execute(select(col(Exchange.source)).distinct()).scalars()
+    return sorted({intent for source in sources for intent in known_intents(session, source)})

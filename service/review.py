@@ -9,7 +9,7 @@ from sqlalchemy import delete, or_, select, update
 from sqlmodel import Session, col
 
 from scoring.vectors import content_hash
-from service import publish
+from service import articles
 from service.db import changed, insert_into
 from service.errors import Conflict, Invalid, LeaseLost, NotFound
 from service.models import (
@@ -177,7 +177,7 @@ def send_back(session: Session, item_id: int, reviewer_id: int, reason: str, sin
     )
     for verdict_id in withdrawn.scalars().all():
         session.execute(delete(Example).where(col(Example.verdict_id) == verdict_id))
-        publish.withdraw(session, verdict_id, sinks, now, reviewer_id)
+        articles.withdraw(session, verdict_id, sinks, now, reviewer_id)
 
 
 def decide(
@@ -191,12 +191,14 @@ def decide(
 ) -> Verdict:
     """The verdict, its correction as an article, and one publication per sink: together or not at all.
 
-    Deciding the same again under the same fence gives the verdict that is there.
+    Deciding the same again under the same fence gives the verdict that is there (a double click, a lost answer).
 
     Raises
     ------
     LeaseLost
         The item is no longer this reviewer's.
+    Conflict
+        It was decided under this fence already, but otherwise.
     Invalid
         The decision contradicts itself or is too long.
     """
@@ -207,6 +209,8 @@ def decide(
         )
     ).scalar_one_or_none()
     if same is not None and same.withdrawn_at is None:
+        if not _says(same, decision):
+            raise Conflict("you decided this item already, otherwise: send it back to change your verdict")
         return same
     _hold(session, item_id, reviewer_id, fence, {"state": ItemState.done, "claimed_until": None, "decided_at": now})
     verdict = Verdict(
@@ -234,6 +238,17 @@ def decide(
     return verdict
 
 
+def _says(verdict: Verdict, decision: Decision) -> bool:
+    told = (verdict.label, verdict.intent, verdict.answer, verdict.comment, sorted(verdict.causes))
+    return told == (
+        decision.label,
+        decision.intent,
+        decision.answer,
+        decision.comment,
+        sorted(str(cause) for cause in decision.causes),
+    )
+
+
 def _correct(
     session: Session,
     exchange: Exchange,
@@ -255,9 +270,9 @@ def _correct(
         question = (decision.question or "").strip() or article.question
         known = dict.fromkeys((*article.variants, *((asked,) if asked and asked != question else ())))
         variants, intent = tuple(known), article.intent or intent
-    publish.save_article(
+    articles.save_article(
         session,
-        publish.Content(question, decision.answer.strip(), variants, intent, ArticleStatus.active),
+        articles.Content(question, decision.answer.strip(), variants, intent, ArticleStatus.active),
         sinks,
         now,
         origin="verdict",
@@ -337,12 +352,14 @@ def matches(only: QueueFilter) -> list[Any]:
                 col(Evidence.name) == only.signal,
                 col(Evidence.probability) >= 0.5,
             )
+            .correlate(ReviewItem)
             .exists()
         )
     if only.source:
         wanted.append(
             select(col(Exchange.id))
             .where(col(Exchange.id) == col(ReviewItem.exchange_id), col(Exchange.source) == only.source)
+            .correlate(ReviewItem)
             .exists()
         )
     if only.strategy:

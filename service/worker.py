@@ -11,6 +11,7 @@ import structlog
 from connectors.articles import Sink
 from service import publish
 from service.db import Database
+from service.logs import place_of
 from service.settings import Settings
 
 log = structlog.get_logger()
@@ -77,11 +78,6 @@ def _loop(step: Callable[[], int], stop: threading.Event, settings: Settings) ->
         except Exception as error:  # noqa: BLE001 - the loop outlives whatever a step meets
             failures += 1
             done = 0
-            # The message may quote rows, and rows hold people's words: only the kind and the place are logged.
-            place = error.__traceback__
-            while place is not None and place.tb_next is not None:
-                place = place.tb_next
-            where = f"{place.tb_frame.f_code.co_filename.rpartition('/')[2]}:{place.tb_lineno}" if place else "?"
-            log.error("worker_step_failed", error=type(error).__name__, where=where, in_a_row=failures)
+            log.error("worker_step_failed", error=type(error).__name__, where=place_of(error), in_a_row=failures)
         if not done:
             stop.wait(settings.worker_idle_seconds * min(2**failures, 60))

@@ -1,21 +1,40 @@
 """Databases (SQLite and a PostgreSQL that is started here), encoders, and plain builders with sensible defaults."""
 
+import json
 import os
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, select, text
+from sqlalchemy.engine import make_url
+from sqlmodel import col
+from standardwebhooks import Webhook
 
 # Before anything imports tokenizers or a hub client: no threads that outlive a test, no network.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+from connectors.events import Conversation, Event, events_of
+from connectors.sources.standard import StandardSource
 from scoring.encoder import Encoder, HashingEncoder, SentenceEncoder
+from scoring.scorer import Scorer
+from service import auth
 from service.db import Database
+from service.ingest import store
 from service.migrate import upgrade
+from service.models import ReviewItem, Scope
+from service.privacy import make_redact
 from service.settings import QueueSettings, Settings, SinkSettings, SourceSettings
+from service.triage import Triage
+from service.vectors import StoredVectors, make_past
 
 SECRET = "whsec_dGVzdC1zZWNyZXQtMDEyMzQ1Njc4OWFiY2RlZg=="
 
@@ -38,36 +57,54 @@ def postgres_url() -> Iterator[str]:
         server.cleanup()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A migrated, empty database of each kind."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path}/triage.db"
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Migrated once; each test gets a copy."""
+    file = tmp_path_factory.mktemp("migrated") / "triage.db"
+    upgrade(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_url: str) -> Iterator[str]:
+    """Migrated once; each test gets a copy."""
+    with _postgres_database(postgres_url) as url:
         upgrade(url)
         yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A migrated, empty database of each kind."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("sqlite_url")
     else:
-        yield from _fresh_postgres(request.getfixturevalue("postgres_url"))
+        template = make_url(request.getfixturevalue("migrated_postgres")).database
+        with _postgres_database(request.getfixturevalue("postgres_url"), template) as url:
+            yield url
 
 
 @pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
+def sqlite_url(migrated_sqlite: Path, tmp_path: Path) -> str:
     """For what does not depend on the database."""
-    url = f"sqlite:///{tmp_path}/triage.db"
-    upgrade(url)
-    return url
+    shutil.copy(migrated_sqlite, tmp_path / "triage.db")
+    return f"sqlite:///{tmp_path}/triage.db"
 
 
-def _fresh_postgres(server: str) -> Iterator[str]:
-    from sqlalchemy import create_engine, text
-    from sqlalchemy.engine import make_url
+@pytest.fixture
+def empty_postgres_url(postgres_url: str) -> Iterator[str]:
+    """A database without any table."""
+    with _postgres_database(postgres_url) as url:
+        yield url
 
+
+@contextmanager
+def _postgres_database(server: str, template: str | None = None) -> Iterator[str]:
     name = f"t_{os.urandom(6).hex()}"
     engine = create_engine(server, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    url = make_url(server).set(database=name).render_as_string(hide_password=False)
-    upgrade(url)
-    yield url
+        connection.execute(text(f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else "")))
+    yield make_url(server).set(database=name).render_as_string(hide_password=False)
     with engine.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     engine.dispose()
@@ -107,3 +144,130 @@ def encoder() -> Encoder:
 @pytest.fixture
 def hashing() -> Encoder:
     return HashingEncoder()
+
+
+# --- builders: plain functions with sensible defaults ---------------------------------------------------------------
+
+
+NOW = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
+SETTLE = timedelta(minutes=10)
+
+
+def make_conversation(turns: int = 3, id: str = "c1", closed: bool = True, **changes: Any) -> dict[str, Any]:
+    """A conversation as a transcript file has it: the user asks, the bot answers, and so on."""
+    said = [
+        {
+            "id": f"t{place + 1}",
+            "role": "user" if place % 2 == 0 else "bot",
+            "text": f"turn {place + 1} of {id}",
+            "at": (NOW + timedelta(seconds=place)).isoformat(),
+        }
+        for place in range(turns)
+    ]
+    return {"id": id, "closed": closed, "turns": said, **changes}
+
+
+def make_disliked(question: str, answer: str = "We ship to all of Europe.", id: str = "c1") -> dict[str, Any]:
+    """A conversation with one exchange that its user rated down: it is likely to be queued."""
+    turns = [
+        {"id": "q", "role": "user", "text": question, "at": NOW.isoformat()},
+        {"id": "a", "role": "bot", "text": answer, "feedback": [{"rating": -1, "scale": "thumb", "comment": "wrong answer"}]},
+    ]
+    return {"id": id, "closed": True, "turns": turns}
+
+
+def turn_added(
+    id: str = "t1", role: str = "user", text: str = "hello", conversation: str = "c1", **of_turn: Any
+) -> dict[str, Any]:
+    turn = {"id": id, "role": role, "text": text, **of_turn}
+    return {"type": "turn_added", "conversation_id": conversation, "turn": turn}
+
+
+def feedback_given(turn: str | None = "t2", rating: float = -1, conversation: str = "c1", **of_feedback: Any) -> dict[str, Any]:
+    feedback = {"rating": rating, "scale": "thumb", **of_feedback}
+    return {"type": "feedback_given", "conversation_id": conversation, "turn_id": turn, "feedback": feedback}
+
+
+def closed(conversation: str = "c1") -> dict[str, Any]:
+    return {"type": "conversation_closed", "conversation_id": conversation}
+
+
+def read_events(*told: dict[str, Any]) -> list[Event]:
+    """The events of a webhook body; whole conversations are told turn by turn."""
+    events: list[Event] = []
+    for one in told:
+        if "turns" in one:
+            events += events_of(Conversation.model_validate_json(json.dumps(one)))
+        else:
+            events += StandardSource().parse(json.dumps({"events": [one]}).encode())
+    return events
+
+
+def ingest(db: Database, *told: dict[str, Any], now: datetime = NOW, source: str = "standard") -> None:
+    """Events or whole conversations into rows, as a delivery or an import would."""
+    with db.write() as session:
+        store(session, source, read_events(*told), make_redact(True, ["US", "GB", "DE"]), SETTLE, now)
+
+
+def make_body(*events: dict[str, Any]) -> bytes:
+    return json.dumps({"events": events}).encode()
+
+
+def sign(body: bytes, id: str = "d1", at: datetime | None = None, secret: str = SECRET) -> dict[str, str]:
+    """The headers that a platform sends with the body, by the reference implementation."""
+    at = at or datetime.now(UTC)
+    return {
+        "webhook-id": id,
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": Webhook(secret).sign(id, at, body.decode()),
+        "content-type": "application/json",
+    }
+
+
+def make_triage(db: Database, encoder: Encoder, **queue: Any) -> Triage:
+    """The worker's scoring; by default the queue takes everything."""
+    return Triage(
+        db,
+        encoder,
+        Scorer(encoder, StoredVectors(db)),
+        make_past(db, encoder),
+        QueueSettings(**{"review_rate": 1.0, "random_share": 0.2, **queue}),
+    )
+
+
+def score_all(triage: Triage, now: datetime = NOW + timedelta(hours=1)) -> int:
+    """Score until nothing is due; how many conversations were."""
+    done = 0
+    while count := triage.score_due({}, now, 100):
+        done += count
+    return done
+
+
+def fill_queue(db: Database, *conversations: dict[str, Any]) -> list[int]:
+    """The conversations, scored and queued: their items' ids in the order of the queue."""
+    triage = make_triage(db, HashingEncoder(), random_share=0.001)
+    ingest(db, *conversations)
+    score_all(triage)
+    triage.pick_due(NOW + timedelta(hours=1), Random(1))
+    with db.read() as session:
+        items = select(col(ReviewItem.id)).order_by(col(ReviewItem.priority).desc(), col(ReviewItem.id))
+        return [item_id for item_id in session.execute(items).scalars() if item_id is not None]
+
+
+def add_reviewer(db: Database, name: str = "anna", password: str = "a long password", is_admin: bool = False) -> int:
+    with db.write() as session:
+        reviewer = auth.add_reviewer(session, name, password, NOW, is_admin)
+        assert reviewer.id is not None
+        return reviewer.id
+
+
+def add_token(db: Database, *scopes: Scope, name: str = "program", reviewer: str | None = None) -> dict[str, str]:
+    """The header that carries a new token with these scopes."""
+    with db.write() as session:
+        return {"Authorization": f"Bearer {auth.add_token(session, name, scopes, NOW, reviewer)}"}
+
+
+def rows_of(db: Database, model: type[Any], *where: Any) -> list[Any]:
+    """The table's rows in the order of their ids."""
+    with db.read() as session:
+        return list(session.execute(select(model).where(*where).order_by(model.id)).scalars())

@@ -92,6 +92,7 @@ def make_item(
             uncertainty=0.1,
             because=note,
             versions={},
+            created_at=EARLY,
             scored_at=EARLY,
             reviewed=True,
         )
@@ -154,6 +155,12 @@ def take_next(client: TestClient) -> tuple[int, str]:
 def let_the_lease_pass(db: Database, item_id: int) -> None:
     with db.write() as session:
         session.execute(update(ReviewItem).where(col(ReviewItem.id) == item_id).values(claimed_until=EARLY))
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """What differs between databases is tested below the pages."""
+    return sqlite_url
 
 
 @pytest.fixture
@@ -274,6 +281,18 @@ def test_the_queue_can_be_narrowed_and_next_stays_within(anna: TestClient, db: D
     assert answer.headers["location"].startswith(f"/items/{unhappy}?signal=user_frustration")
 
 
+def test_the_queue_can_be_narrowed_to_a_source(anna: TestClient, db: Database) -> None:
+    make_item(db, "asked on the web?", source="web")
+    wanted = make_item(db, "asked by phone?", source="phone", priority=0.1)
+
+    page = anna.get("/queue?source=phone").text
+    answer = anna.post("/queue/next?source=phone")
+
+    assert "asked by phone?" in page
+    assert "asked on the web?" not in page
+    assert answer.headers["location"].startswith(f"/items/{wanted}?source=phone")
+
+
 def test_a_long_queue_has_pages(anna: TestClient, db: Database) -> None:
     for i in range(51):
         make_item(db, f"question number {i:02}", priority=0.9 - i / 100)
@@ -290,7 +309,7 @@ def test_an_empty_queue_says_what_to_do_next(anna: TestClient, db: Database) -> 
     nothing_yet = anna.get("/queue").text
     make_item(db, state=ItemState.done)
     all_done = anna.get("/queue").text
-    filtered = anna.get("/queue?source=standard").text
+    filtered = anna.get("/queue?strategy=random").text
 
     assert "No conversations yet." in nothing_yet
     assert "triage import" in nothing_yet

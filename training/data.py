@@ -18,18 +18,18 @@ log = logging.getLogger(__name__)
 def read(folder: Path, name: str) -> list[Row]:
     """The objects of `name`.jsonl or `name`.jsonl.gz under the folder, in order."""
     path = folder / f"{name}.jsonl"
-    packed = not path.exists()
+    text = path.read_bytes() if path.exists() else gzip.decompress((folder / f"{name}.jsonl.gz").read_bytes())
     rows, broken = [], 0
-    opened = gzip.open(folder / f"{name}.jsonl.gz", "rt", encoding="utf-8", errors="replace") if packed else path.open(encoding="utf-8", errors="replace")
-    with opened as lines:
-        for line in lines:
-            try:
-                row = json.loads(line)
-            except ValueError:
-                broken += 1
-                continue
-            if isinstance(row, dict):
-                rows.append(row)
+    for line in text.decode(errors="replace").split("\n"):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:
+            broken += 1
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
     if broken:
         log.warning("%s: %d broken lines skipped", name, broken)
     return rows

@@ -8,7 +8,13 @@ FOLDER = Path(__file__).parent.parent / "scoring" / "heads"
 
 
 def write_head(
-    name: str, bias: float, features: Mapping[str, float], fitted_on: str, vector: Sequence[float] = (), encoder: str = "", folder: Path = FOLDER
+    name: str,
+    bias: float,
+    features: Mapping[str, float],
+    fitted_on: str,
+    vector: Sequence[float] = (),
+    encoder: str = "",
+    folder: Path = FOLDER,
 ) -> Path:
     """Six significant digits: the file is read by people, and two runs that differ in the last bit give the same file."""
     content = {

@@ -9,6 +9,7 @@ dialogues against replies of other dialogues (UKP).
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -49,16 +50,25 @@ class Pairs:
 
     def where(self, kept: Sequence[bool]) -> "Pairs":
         rows = [i for i, keep in enumerate(kept) if keep]
-        return Pairs([self.questions[i] for i in rows], [self.answers[i] for i in rows], self.bad[rows], [self.group[i] for i in rows])
+        return Pairs(
+            [self.questions[i] for i in rows], [self.answers[i] for i in rows], self.bad[rows], [self.group[i] for i in rows]
+        )
 
 
 def fit(data: Path, vectors: CachedVectors, seed: int) -> None:
-    matched, rated, replied = look_alikes(data, vectors, seed).without(KEPT_APART), ratings(data).without(KEPT_APART), replies(data, seed)
+    matched, rated, replied = (
+        look_alikes(data, vectors, seed).without(KEPT_APART),
+        ratings(data).without(KEPT_APART),
+        replies(data, seed),
+    )
     weights = match_weights(matched, vectors, seed)
     cosines = _products(matched, vectors).sum(axis=1)
     slope, bias = np.polyfit(cosines, _products(matched, vectors) @ weights, 1)
     write_head("match", float(bias), {"cosine": float(slope)}, _SOURCE, weights.tolist(), vectors.digest.split("-")[0])
-    for name, pairs, names, strength in (("relevance", rated, (*FEATURES, "match"), 0.03), ("relevance_short", replied, SHORT_FEATURES, 0.05)):
+    for name, pairs, names, strength in (
+        ("relevance", rated, (*FEATURES, "match"), 0.03),
+        ("relevance_short", replied, SHORT_FEATURES, 0.05),
+    ):
         inputs = with_matches(pairs, vectors, weights)
         inputs = inputs if name == "relevance" else inputs[:, SHORT_COLUMNS]
         scaler = StandardScaler().fit(inputs)
@@ -66,7 +76,12 @@ def fit(data: Path, vectors: CachedVectors, seed: int) -> None:
         slopes = fitted.coef_[0] / scaler.scale_
         rate = float(pairs.bad.mean())
         shift = np.log(BASE_RATE / (1 - BASE_RATE)) - np.log(rate / (1 - rate))
-        write_head(name, float(fitted.intercept_[0] - scaler.mean_ @ slopes + shift), dict(zip(names, slopes.tolist(), strict=True)), _SOURCE)
+        write_head(
+            name,
+            float(fitted.intercept_[0] - scaler.mean_ @ slopes + shift),
+            dict(zip(names, slopes.tolist(), strict=True)),
+            _SOURCE,
+        )
 
 
 def match_weights(pairs: Pairs, vectors: CachedVectors, seed: int) -> Floats:
@@ -86,7 +101,11 @@ def _products(pairs: Pairs, vectors: CachedVectors) -> Floats:
 
 
 def ratings(data: Path) -> Pairs:
-    rows = [row for row in read(data, "relevance/feedbackqa_ratings") if row.get("label") in (0, 1) and row.get("query") and row.get("passage")]
+    rows = [
+        row
+        for row in read(data, "relevance/feedbackqa_ratings")
+        if row.get("label") in (0, 1) and row.get("query") and row.get("passage")
+    ]
     bad = np.asarray([1.0 - row["label"] for row in rows])
     return Pairs([row["query"] for row in rows], [row["passage"] for row in rows], bad, [str(row.get("domain")) for row in rows])
 
@@ -125,7 +144,7 @@ def replies(data: Path, seed: int) -> Pairs:
     answers: list[str] = []
     for row in read(data, "feedback/ukp_error_and_reaction"):
         turns = turns_of(row)
-        for (one, question), (two, answer) in zip(turns, turns[1:], strict=False):
+        for (one, question), (two, answer) in pairwise(turns):
             if one != two and judgeable(question, answer):
                 questions.append(question)
                 answers.append(answer)

@@ -7,23 +7,32 @@ one negation more, or a word replaced by its opposite (de Marneffe et al. 2008, 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from scoring.facts import NEGATIONS, Fact, Sentence, sentences
-from scoring.signals.base import Batch, Evidence, Neighbour
+from scoring.signals.base import Batch, Detail, Evidence, Neighbour
 from scoring.transcripts import Exchange
-from scoring.wording import cannot_answer, is_small_talk, plain, words
+from scoring.wording import cannot_answer, is_small_talk, plain, word_set, words
 
 _OPPOSITES: dict[str, frozenset[str]] = {}
 for _left, _right in (
     ("open opens opened", "closed close closes shut"), ("free complimentary", "charged chargeable paid fee"), ("before", "after"),
-    ("allowed permitted allow allows permit permits", "prohibited forbidden banned disallowed prohibits forbids"), ("refundable", "non-refundable nonrefundable"),
-    ("required mandatory compulsory obligatory", "optional voluntary"), ("available", "unavailable"), ("include includes included", "exclude excludes excluded"),
-    ("accept accepts accepted", "reject rejects rejected refuse refuses decline declines"), ("enable enabled enables", "disable disabled disables"),
-    ("above over exceeding", "below under"), ("minimum", "maximum"), ("more", "less fewer"), ("with", "without"), ("always", "never"),
-    ("increase increases increased", "decrease decreases decreased reduce reduces reduced"), ("safe", "unsafe dangerous"), ("possible", "impossible"),
-    ("eligible", "ineligible"), ("valid", "invalid expired"), ("legal", "illegal"), ("higher", "lower"), ("permanent", "temporary"),
-    ("automatic automatically", "manual manually"), ("early earlier", "late later"), ("able", "unable"), ("likely", "unlikely"), ("if", "unless"),
-    ("can", "cannot"), ("all every", "none"), ("indoors indoor inside", "outdoors outdoor outside"), ("yes", "no"), ("must", "needn't"),
+    ("allowed permitted allow allows permit permits", "prohibited forbidden banned disallowed prohibits forbids"),
+    ("refundable", "non-refundable nonrefundable"),
+    ("required mandatory compulsory obligatory", "optional voluntary"), ("available", "unavailable"),
+    ("include includes included", "exclude excludes excluded"),
+    ("accept accepts accepted", "reject rejects rejected refuse refuses decline declines"), ("enable enabled enables",
+    "disable disabled disables"),
+    ("above over exceeding", "below under"), ("minimum", "maximum"), ("more", "less fewer"), ("with", "without"), ("always",
+    "never"),
+    ("increase increases increased", "decrease decreases decreased reduce reduces reduced"), ("safe", "unsafe dangerous"),
+    ("possible", "impossible"),
+    ("eligible", "ineligible"), ("valid", "invalid expired"), ("legal", "illegal"), ("higher", "lower"), ("permanent",
+    "temporary"),
+    ("automatic automatically", "manual manually"), ("early earlier", "late later"), ("able", "unable"), ("likely",
+    "unlikely"), ("if", "unless"),
+    ("can", "cannot"), ("all every", "none"), ("indoors indoor inside", "outdoors outdoor outside"), ("yes", "no"), ("must",
+    "needn't"),
 ):  # fmt: skip
     for _one, _other in ((_left, _right), (_right, _left)):
         for _word in _one.split():
@@ -31,17 +40,25 @@ for _left, _right in (
 _PAIRS = frozenset(_OPPOSITES)
 
 _PERSONAL_QUESTION = re.compile(
-    r"\b(?:where(?:'s| is| are)|when (?:will|does|is|can i expect)|what(?:'s| is)(?: the (?:status|balance|date) of)?|has|did|have|is|track(?:ing)?|status of|check(?: on)?|find|locate) "
-    r"(?:\w+ ){0,3}?my (?:\w+ )?(?:order|parcel|package|delivery|shipment|account|balance|appointment|booking|reservation|refund|ticket|flight|bill|payment|transaction|transfer|"
+    r"\b(?:where(?:'s| is| are)|when (?:will|does|is|can i expect)|what(?:'s| is)(?: the (?:status|balance|date) of)?|has|"
+    r"did|have|is|track(?:ing)?|status of|check(?: on)?|find|locate) "
+    r"(?:\w+ ){0,3}?my (?:\w+ )?(?:order|parcel|package|delivery|shipment|account|balance|appointment|booking|reservation|"
+    r"refund|ticket|flight|bill|payment|transaction|transfer|"
     r"subscription|invoice|claim|application|case|card|salary|deposit|points|policy number|name|number)\b"
-    r"|\bhow much (?:do i owe|money do i have|is (?:left )?in my)\b|\bmy (?:order|tracking|reference|booking|account|confirmation) (?:number|id|code|status)\b"
+    r"|\bhow much (?:do i owe|money do i have|is (?:left )?in my)\b|\bmy (?:order|tracking|reference|booking|account|"
+    r"confirmation) (?:number|id|code|status)\b"
 )
-_PERSONAL_WORD = re.compile(r"\bmy (?:\w+ )?(?:order|parcel|package|delivery|account|balance|appointment|booking|reservation|refund|ticket|flight|bill|payment|transaction|invoice)\b")
+_PERSONAL_WORD = re.compile(
+    r"\bmy (?:\w+ )?(?:order|parcel|package|delivery|account|balance|appointment|booking|reservation|refund|ticket|flight|"
+    r"bill|payment|transaction|invoice)\b"
+)
 _PERSONAL_ANSWER = re.compile(
-    r"\byour (?:\w+ ){0,2}?(?:order|parcel|package|shipment|delivery|balance|appointment|booking|reservation|ticket|flight|bill|invoice|tracking|reference|case|table|room|payment|transaction) "
-    r"(?:\S+ ){0,6}?(?:is|was|has|will|should|arrives?|shipped|left|number|id|code|of|on|for|comes|dated|at)\b|\b(?:reference|confirmation|tracking|order|booking) (?:number|code|id|no)\b"
+    r"\byour (?:\w+ ){0,2}?(?:order|parcel|package|shipment|delivery|balance|appointment|booking|reservation|ticket|flight|"
+    r"bill|invoice|tracking|reference|case|table|room|payment|transaction) "
+    r"(?:\S+ ){0,6}?(?:is|was|has|will|should|arrives?|shipped|left|number|id|code|of|on|for|comes|dated|at)\b|"
+    r"\b(?:reference|confirmation|tracking|order|booking) (?:number|code|id|no)\b"
 )
-_PERSONAL_KINDS = frozenset({"identifier", "date", "date of a year", "month of a year", "time", "weekday", "phone", "number"})
+_PERSONAL_KINDS = frozenset({"identifier", "date", "month of a year", "time", "weekday", "phone", "number"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +88,9 @@ class AnswerConsistency:
 
     def _evidence(self, exchange: Exchange, near: Sequence[Neighbour]) -> Evidence | None:
         question, answer = exchange.question, exchange.answer
-        similar = [one for one in near if one.similarity >= self._nearest and one.conversation_id != exchange.conversation_id][: self._compared]
+        similar = [one for one in near if one.similarity >= self._nearest and one.conversation_id != exchange.conversation_id][
+            : self._compared
+        ]
         if not similar or not answer.strip() or is_small_talk(plain(question)) or cannot_answer(plain(answer)):
             return None
         worst: tuple[float, Neighbour, list[Difference]] | None = None
@@ -89,7 +108,11 @@ class AnswerConsistency:
         turns = tuple(turn.id for turn in exchange.answer_turns)
         if worst is None:
             best = similar[0]
-            note = "Similar questions got answers that state the same." if compared > 1 else "A similar question got an answer that states the same."
+            note = (
+                "Similar questions got answers that state the same."
+                if compared > 1
+                else "A similar question got an answer that states the same."
+            )
             return Evidence(self.name, 0.05, 0.06, turns, note, _detail(best, compared, ()))
         strength, neighbour, found = worst
         chief = max(found, key=lambda one: one.strength)
@@ -97,14 +120,21 @@ class AnswerConsistency:
         return Evidence(self.name, strength, 0.1 + 0.75 * strength, turns, note, _detail(neighbour, compared, found))
 
 
-def contradictions(question: str, answer: str, other_question: str, other_answer: str, similarity: float = 1.0) -> list[Difference]:
+def contradictions(
+    question: str, answer: str, other_question: str, other_answer: str, similarity: float = 1.0
+) -> list[Difference]:
     """What `answer` says otherwise than `other_answer`; empty where they agree or speak of different things.
 
     Questions that name different numbers, or are opposites of each other, rightly get different answers. So do
     questions about one person's own order, booking or balance.
     """
     asked, other_asked = plain(question), plain(other_question)
-    if plain(answer) == plain(other_answer) or _differ(asked, other_asked) or _PERSONAL_QUESTION.search(asked) or _PERSONAL_QUESTION.search(other_asked):
+    if (
+        plain(answer) == plain(other_answer)
+        or _differ(asked, other_asked)
+        or _PERSONAL_QUESTION.search(asked)
+        or _PERSONAL_QUESTION.search(other_asked)
+    ):
         return []
     left, right = sentences(answer), sentences(other_answer)
     if not left or not right or _names_differ(answer, other_answer):
@@ -135,6 +165,7 @@ def _shared(left: Sequence[Sentence], right: Sequence[Sentence]) -> float:
     return _overlap(frozenset().union(*(one.topic for one in left)), frozenset().union(*(one.topic for one in right)))
 
 
+@lru_cache(maxsize=4096)
 def _differ(asked: str, other: str) -> bool:
     """The questions ask for different things: other numbers, a negation more, or an opposite."""
     if asked == other:
@@ -148,7 +179,7 @@ def _differ(asked: str, other: str) -> bool:
 
 
 def _figures(found: Sequence[Sentence]) -> frozenset[tuple[str, float]]:
-    return frozenset((fact.kind, fact.low) for sentence in found for fact in sentence.facts)
+    return frozenset((fact.kind, fact.low) for sentence in found for fact in sentence.facts if fact.kind != "money free")
 
 
 def _aligned(one: Sentence, others: Sequence[Sentence]) -> tuple[Sentence | None, float]:
@@ -161,21 +192,25 @@ def _aligned(one: Sentence, others: Sequence[Sentence]) -> tuple[Sentence | None
     return (best, alike) if alike >= _ALIKE else (None, alike)
 
 
-_OTHER_SUBJECT = frozenset(
-    """domestic international national local standard express premium basic regular adult adults child children student students senior seniors men women summer winter
-    monday tuesday wednesday thursday friday saturday sunday weekdays weekends saturdays sundays monthly yearly annual weekly daily debit credit single double business
-    personal private public online morning evening first second third new old""".split()
+_OTHER_SUBJECT = word_set(
+    """
+    domestic international national local standard express premium basic regular adult adults child children student
+    students senior seniors men women summer winter monday tuesday wednesday thursday friday saturday sunday weekdays
+    weekends saturdays sundays monthly yearly annual weekly daily debit credit single double business personal private
+    public online morning evening first second third new old
+    """
 )
 """Where each of two sentences has another of these, they state different things rather than the same thing differently."""
-_ALIKE = 0.5
-_TWINS = 0.8
-_ALIKE_NEGATION = 0.72
+_ALIKE = 0.6
+_TWINS = 0.85
+_ALIKE_NEGATION = 0.8
 """A negation more says less than another number: sentences must be more alike before it counts."""
 
 
 def _overlap(one: frozenset[str], two: frozenset[str]) -> float:
-    """Shared words over all words; 0 where a side has none."""
-    return len(one & two) / len(one | two) if one and two else 0.0
+    """Shared words over all words, averaged with shared over the fewer (one may say more); 0 where a side has none."""
+    shared = len(one & two)
+    return (shared / (len(one) + len(two) - shared) + shared / min(len(one), len(two))) / 2 if shared else 0.0
 
 
 def _compare(one: Sentence, two: Sentence, alike: float, closeness: float, personal: bool) -> list[Difference]:
@@ -202,6 +237,11 @@ def _compare(one: Sentence, two: Sentence, alike: float, closeness: float, perso
             found.append(Difference(kind.split(" ")[0], _shown(lone), _shown(its_lone), strength))
     if own_case:
         return found
+    costs = [[fact for fact in side.facts if fact.kind.startswith("money ") and fact.high > 0] for side in (one, two)]
+    free = [[fact for fact in side.facts if fact.kind == "money free"] for side in (one, two)]
+    for mine, its in ((free[0], costs[1]), (costs[0], free[1])):
+        if mine and its and len(costs[0]) + len(costs[1]) == 1 and len(free[0]) + len(free[1]) == 1:
+            found.append(Difference("money", _shown(mine), _shown(its), 0.8 * closeness))
     if twins:
         found.extend(
             Difference("condition", f"{fact.bound} {fact.shown}", f"{other.bound} {other.shown}", 0.9 * closeness)
@@ -233,7 +273,7 @@ def _only_facts(left: Sequence[Sentence], right: Sequence[Sentence]) -> list[Dif
 
 
 _SAME_QUESTION = 0.85
-_TELLING = frozenset({"duration", "percent", "time", "date", "date of a year", "money usd", "money eur", "money gbp", "phone"})
+_TELLING = frozenset({"duration", "percent", "time", "date", "money usd", "money eur", "money gbp", "phone"})
 
 
 def _names_differ(answer: str, other: str) -> bool:
@@ -244,7 +284,8 @@ def _names_differ(answer: str, other: str) -> bool:
 
 # A capitalised word inside a sentence that is no month or weekday
 _NAME = re.compile(
-    r"(?<=[a-z,] )(?!(?:January|February|March|April|May|June|July|August|September|October|November|December|Monday|Tuesday|Wednesday|Thursday|Friday|"
+    r"(?<=[a-z,] )(?!(?:January|February|March|April|May|June|July|August|September|October|November|December|Monday|"
+    r"Tuesday|Wednesday|Thursday|Friday|"
     r"Saturday|Sunday|Yes|No|You|We|The|Your|Our|If|It)\b)[A-Z][a-z]{2,}|(?<=The )[A-Z][a-z]{2,}"
 )
 
@@ -271,7 +312,7 @@ def _around(sentence: Sentence) -> str:
     return " ".join(parts[:6] if at is None else parts[max(at - 2, 0) : at + 4])[:80]
 
 
-def _detail(neighbour: Neighbour, compared: int, found: Sequence[Difference]) -> dict[str, str | float | int | bool | None | Sequence[str]]:
+def _detail(neighbour: Neighbour, compared: int, found: Sequence[Difference]) -> Detail:
     return {
         "key": neighbour.key,
         "conversation_id": neighbour.conversation_id,

@@ -11,13 +11,14 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scoring.encoder import PACKAGED_SHA256, Vectors
 from scoring.heads import load_head
-from scoring.signals.base import Batch, Evidence
+from scoring.signals.base import Batch, Detail, Evidence
 from scoring.transcripts import Exchange, Passage
 from scoring.vectors import TextVectors
 from scoring.wording import cannot_answer, content_words, is_english, is_small_talk, plain, words
@@ -25,26 +26,49 @@ from scoring.wording import cannot_answer, content_words, is_english, is_small_t
 Floats = NDArray[np.float64]
 
 FEATURES = (
-    "cosine", "cosine_squared", "words_found", "words_shared", "trigrams_found", "first_words_found", "answer_length", "answer_length_squared",
-    "question_length", "short_answer", "asks_back", "yes_no", "yes_no_answered", "wants_number", "number_given", "wants_time", "time_given",
-    "wants_place", "wants_way", "way_given", "wants_person", "wants_reason", "reason_given", "no_question_mark", "cosine_times_words", "links", "names_missed",
+    "cosine", "cosine_squared", "words_found", "words_shared", "trigrams_found", "first_words_found", "answer_length",
+    "answer_length_squared",
+    "question_length", "short_answer", "asks_back", "yes_no", "yes_no_answered", "wants_number", "number_given", "wants_time",
+    "time_given",
+    "wants_place", "wants_way", "way_given", "wants_person", "wants_reason", "reason_given", "no_question_mark",
+    "cosine_times_words", "links", "names_missed",
 )  # fmt: skip
 
 SHORT_FEATURES = ("cosine", "words_found", "words_shared", "trigrams_found")
 """What tells about a short reply; the other features need a passage."""
 SHORT_COLUMNS = [FEATURES.index(feature) for feature in SHORT_FEATURES]
 
-_YES_NO = re.compile(r"(?:^|[.?!,] ?(?:and |so |but )?)(?:can|could|do|does|did|is|are|am|was|were|will|would|should|may|might|must|has|have|had) (?:\w+)")
-_YES_NO_ANSWERED = re.compile(r"^(?:yes|no|yeah|nope|not|of course|certainly|absolutely|unfortunately|sure|it depends|there is (?:no|currently)|you (?:can|may|should|must|do|don't|cannot))\b")
-_WANTS_NUMBER = re.compile(r"\bhow (?:many|much|long|often|far|old|big|large|soon|fast)\b|\bwhat (?:is the )?(?:price|cost|fee|age|percentage|number|amount|temperature)\b")
+_YES_NO = re.compile(
+    r"(?:^|[.?!,] ?(?:and |so |but )?)(?:can|could|do|does|did|is|are|am|was|were|will|would|should|may|might|must|has|"
+    r"have|had) (?:\w+)"
+)
+_YES_NO_ANSWERED = re.compile(
+    r"^(?:yes|no|yeah|nope|not|of course|certainly|absolutely|unfortunately|sure|it depends|there is (?:no|currently)|"
+    r"you (?:can|may|should|must|do|don't|cannot))\b"
+)
+_WANTS_NUMBER = re.compile(
+    r"\bhow (?:many|much|long|often|far|old|big|large|soon|fast)\b|\bwhat (?:is the )?(?:price|cost|fee|age|percentage|"
+    r"number|amount|temperature)\b"
+)
 _WANTS_TIME = re.compile(r"\bwhen\b|\bwhat (?:time|day|date)\b|\bhow (?:long|soon)\b|\bopening hours\b")
-_TIME_GIVEN = re.compile(r"\b(?:\d+|one|two|three|few|several) ?-?(?:minutes?|hours?|days?|weeks?|months?|years?)\b|\d(?::\d\d|am|pm)\b|\b(?:monday|tuesday|wednesday|thursday|friday|saturday|sunday|daily|until|once|after|before|january|february|march|april|june|july|august|september|october|november|december)\b")
+_TIME_GIVEN = re.compile(
+    r"\b(?:\d+|one|two|three|few|several) ?-?(?:minutes?|hours?|days?|weeks?|months?|years?)\b|\d(?::\d\d|am|pm)\b|"
+    r"\b(?:monday|tuesday|wednesday|thursday|friday|saturday|sunday|daily|until|once|after|before|january|february|march|"
+    r"april|june|july|august|september|october|november|december)\b"
+)
 _WANTS_PLACE = re.compile(r"\bwhere\b|\bwhich (?:countr|cit|place|website|branch|office)\w*\b|\baddress\b")
-_WANTS_WAY = re.compile(r"\bhow (?:do|does|can|could|should|would|to|is|are|am)\b|\bwhat (?:should|can|do) (?:i|we|you)\b|\bsteps?\b|\bbest way\b")
-_WAY_GIVEN = re.compile(r"\b(?:click|select|go to|visit|contact|call|follow|use|make sure|you (?:can|should|need|must|may)|should|try|ensure|avoid|wash|apply|check|enter|open|by \w+ing)\b")
+_WANTS_WAY = re.compile(
+    r"\bhow (?:do|does|can|could|should|would|to|is|are|am)\b|\bwhat (?:should|can|do) (?:i|we|you)\b|\bsteps?\b|\bbest way\b"
+)
+_WAY_GIVEN = re.compile(
+    r"\b(?:click|select|go to|visit|contact|call|follow|use|make sure|you (?:can|should|need|must|may)|should|try|ensure|"
+    r"avoid|wash|apply|check|enter|open|by \w+ing)\b"
+)
 _WANTS_PERSON = re.compile(r"\bwho(?:m|se)?\b")
 _WANTS_REASON = re.compile(r"\bwhy\b|\bwhat (?:is the )?(?:reason|cause)s?\b|\bhow come\b")
-_REASON_GIVEN = re.compile(r"\b(?:because|since|due to|so that|in order to|reason|as a result|therefore|caused? by|this is to|helps?)\b")
+_REASON_GIVEN = re.compile(
+    r"\b(?:because|since|due to|so that|in order to|reason|as a result|therefore|caused? by|this is to|helps?)\b"
+)
 _LINK = re.compile(r"https?://|www\.")
 _NAME = re.compile(r"(?<=[a-z,;] )[A-Z][A-Za-z]{2,}|\b[A-Z]{2,6}\b|\b\d{3,}\b")
 
@@ -78,7 +102,6 @@ class AnswerRelevance:
             for i, (exchange, question, answer) in enumerate(zip(batch.exchanges, questions, answers, strict=True))
         ]
 
-
     def _logits(self, asked: Sequence[str], answered: Sequence[str], vectors: TextVectors) -> tuple[Floats, Floats]:
         """(log-odds that the answer does not speak to the question, cosines), (n,) each."""
         one, other = vectors.of(asked), vectors.of(answered)
@@ -92,7 +115,9 @@ class AnswerRelevance:
 def features(questions: Sequence[str], answers: Sequence[str], asked: Vectors, answered: Vectors) -> Floats:
     """Shape (n, len(FEATURES)); `asked` and `answered` are the texts' unit vectors, (n, dimensions) each."""
     cosines = np.einsum("ij,ij->i", asked, answered).astype(np.float64)
-    return np.asarray([_row(q, a, float(c)) for q, a, c in zip(questions, answers, cosines, strict=True)], dtype=np.float64).reshape(-1, len(FEATURES))
+    return np.asarray(
+        [_row(q, a, float(c)) for q, a, c in zip(questions, answers, cosines, strict=True)], dtype=np.float64
+    ).reshape(-1, len(FEATURES))
 
 
 def shortness(found: Floats) -> Floats:
@@ -109,7 +134,9 @@ def _row(question: str, answer: str, cosine: float) -> tuple[float, ...]:
     found = len(wanted & given) / many if wanted else 0.5
     size = math.log1p(len(words(answered)))
     yes_no = _YES_NO.search(asked) is not None
-    number, time, way, reason = (pattern.search(asked) is not None for pattern in (_WANTS_NUMBER, _WANTS_TIME, _WANTS_WAY, _WANTS_REASON))
+    number, time, way, reason = (
+        pattern.search(asked) is not None for pattern in (_WANTS_NUMBER, _WANTS_TIME, _WANTS_WAY, _WANTS_REASON)
+    )
     names = {name.lower() for name in _NAME.findall(question[:1000])}
     return (
         cosine,
@@ -160,7 +187,13 @@ def _trigrams(text: str) -> NDArray[np.int64]:
 def judgeable(question: str, answer: str) -> bool:
     """There is a question in words that we can read; an answer to a greeting or a bare "yes" cannot be irrelevant."""
     asked = plain(question)
-    return bool(answer.strip()) and not is_small_talk(asked) and len(words(asked)) >= 3 and is_english(asked) and is_english(plain(answer))
+    return (
+        bool(answer.strip())
+        and not is_small_talk(asked)
+        and len(words(asked)) >= 3
+        and is_english(asked)
+        and is_english(plain(answer))
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +240,7 @@ def _scale(lists: Sequence[Sequence[float]], reranker: bool) -> _Scale | None:
         return None
     lowest, highest = min(values), max(values)
     longer = [found for found in lists if len(found) > 1 and found[0] != found[-1]]
-    rising = sum(all(a <= b for a, b in zip(found, found[1:], strict=False)) for found in longer)
+    rising = sum(all(a <= b for a, b in pairwise(found)) for found in longer)
     best = [max(found) for found in lists]
     if not reranker and len(longer) >= 2 and lowest >= 0 and rising > 0.8 * len(longer):
         return _Scale("distance", lowest, highest)
@@ -229,7 +262,12 @@ def _rerank(passage: Passage) -> float | None:
 
 
 def _evidence(
-    exchange: Exchange, question: str, answer: str, own: float | None, cosine: float | None, scales: tuple[_Scale | None, _Scale | None] | None
+    exchange: Exchange,
+    question: str,
+    answer: str,
+    own: float | None,
+    cosine: float | None,
+    scales: tuple[_Scale | None, _Scale | None] | None,
 ) -> Evidence | None:
     asked = plain(question)
     nothing_found = exchange.retrieval is not None and not exchange.retrieval
@@ -239,7 +277,7 @@ def _evidence(
     if (chat and not gave_up) or (own is None and platform is None and not nothing_found and not gave_up):
         return None
     turns = tuple(turn.id for turn in (*exchange.question_turns, *exchange.answer_turns))
-    detail = {
+    detail: Detail = {
         "best_passage_score": shown,
         "scale": kind,
         "passages": None if exchange.retrieval is None else len(exchange.retrieval),
@@ -261,7 +299,9 @@ def _evidence(
         note = "The answer speaks to the question only in part."
     else:
         note = "The answer speaks to the question."
-    return Evidence("answer_relevance", _sigmoid(logit + _RATED_BAD), _LEAST + (1 - 2 * _LEAST) * _sigmoid(logit), turns, note, detail)
+    return Evidence(
+        "answer_relevance", _sigmoid(logit + _RATED_BAD), _LEAST + (1 - 2 * _LEAST) * _sigmoid(logit), turns, note, detail
+    )
 
 
 _LEAST = 0.03
@@ -270,7 +310,9 @@ _RATED_BAD = 1.1
 """The heads' log-odds assume that one answer in five is bad; among the rated answers they were fitted on it was 43 %."""
 
 
-def _platform(passages: Sequence[Passage], scales: tuple[_Scale | None, _Scale | None] | None) -> tuple[float | None, float | None, str | None]:
+def _platform(
+    passages: Sequence[Passage], scales: tuple[_Scale | None, _Scale | None] | None
+) -> tuple[float | None, float | None, str | None]:
     """(log-odds of irrelevance, the score shown, its scale): the reranker's where there is one."""
     if scales is None:
         return None, None, None

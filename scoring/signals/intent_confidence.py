@@ -5,13 +5,14 @@ import re
 from collections.abc import Sequence
 
 from scoring.intents import Prediction
-from scoring.signals.base import Batch, Evidence
+from scoring.signals.base import Batch, Detail, Evidence
 from scoring.transcripts import Exchange, Intent
 from scoring.wording import is_small_talk, plain
 
 FALLBACK = re.compile(
     r"^(?:(?:.*[._\s])?(?:nlu_?fallback|default_?fallback(?:_?intent)?|fallback_?intent|fallback|out_?of_?scope|oos|"
-    r"no_?match|unknown|unrecogni[sz]ed|not_?understood|irrelevant|anything_?else|none_?intent)(?:_?intent)?|none|null|nlu[._ ]fallback)$"
+    r"no_?match|unknown|unrecogni[sz]ed|not_?understood|irrelevant|anything_?else|none_?intent)(?:_?intent)?|none|null|"
+    r"nlu[._ ]fallback)$"
 )
 """What platforms call "no intent matched": Rasa, Dialogflow ES and CX, Lex, LUIS and CLU, Watson, Botpress."""
 
@@ -35,7 +36,10 @@ class IntentConfidence:
 
 def is_fallback(intent_name: str) -> bool:
     """True for a platform's way to say that no intent matched."""
-    return len(intent_name) <= 200 and FALLBACK.match(re.sub(r"[\s\-]+", "_", _split_camel(intent_name)).lower().strip("_")) is not None
+    return (
+        len(intent_name) <= 200
+        and FALLBACK.match(re.sub(r"[\s\-]+", "_", _split_camel(intent_name)).lower().strip("_")) is not None
+    )
 
 
 def _split_camel(name: str) -> str:
@@ -49,7 +53,9 @@ def _platform(exchange: Exchange) -> Evidence | None:
     turns = tuple(turn.id for turn in exchange.question_turns if turn.intent is not None)[-1:] or (exchange.turn_id,)
     name = intent.name or (intent.ranking[0][0] if intent.ranking else None)
     if name is not None and is_fallback(name):
-        return Evidence("intent_confidence", 0.9, 0.72, turns, "The platform recognised no intent in the question.", {"intent": name[:80]})
+        return Evidence(
+            "intent_confidence", 0.9, 0.72, turns, "The platform recognised no intent in the question.", {"intent": name[:80]}
+        )
     ranked = _ranking(intent)
     if not ranked:
         return None
@@ -66,7 +72,7 @@ def _platform(exchange: Exchange) -> Evidence | None:
         note = f"The platform hesitated between two intents ({confidence:.0%} and {confidence - margin:.0%})."
     else:
         note = f"The platform was only {confidence:.0%} sure of the intent."
-    detail = {
+    detail: Detail = {
         "intent": ranked[0][0][:80],
         "confidence": round(confidence, 4),
         "margin": None if margin is None else round(margin, 4),
@@ -118,7 +124,7 @@ def _own(exchange: Exchange, prediction: Prediction | None) -> Evidence | None:
         note = f"Our intent model is only {prediction.confidence:.0%} sure what the question is about."
     else:
         note = f"Our intent model knows what the question is about ({prediction.confidence:.0%})."
-    detail = {
+    detail: Detail = {
         "intent": prediction.intent[:80],
         "confidence": round(prediction.confidence, 4),
         "out_of_scope": round(prediction.out_of_scope, 4),

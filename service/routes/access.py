@@ -17,8 +17,8 @@ from service.models import Scope
 from service.settings import Settings
 
 COOKIE = "triage_session"
-# The only routes that answer without an identity: webhooks prove themselves by their signature.
-PUBLIC = {"/hooks/{source}", "/sign-in", "/health", "/ready"}
+# The only ones of our FastAPI routes that answer without an identity; webhooks prove themselves by their signature.
+PUBLIC = {"/sign-in", "/health", "/ready"}
 
 
 def settings_of(request: Request) -> Settings:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from connectors.events import Conversation, Event, events_of
-from service import publish, queue, review
+from service import articles, queue, review
 from service.errors import NotFound
 from service.ingest import store
 from service.models import Article, ArticleStatus, ArticleVersion, ItemState, RootCause, Scope, VerdictLabel
@@ -302,31 +302,31 @@ def article_changes(
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> ChangesOut:
     """Every article version once, in order, from a cursor on: for knowledge bases that pull. Drafts are left out."""
-    page, cursor, more = publish.changes_after(session, after, limit)
+    page, cursor, more = articles.changes_after(session, after, limit)
     return ChangesOut(changes=[_change(article, version) for article, version in page], cursor=cursor, more=more)
 
 
 @router.get("/articles", tags=["articles"], dependencies=[MAY_REVIEW])
 def list_articles(
     session: ReadSession,
-    search: Annotated[str | None, Query(max_length=200)] = None,
+    search: Annotated[str, Query(max_length=200)] = "",
     status: ArticleStatus | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     offset: Annotated[int, Query(ge=0)] = 0,
 ) -> list[ArticleOut]:
-    return [ArticleOut.model_validate(a) for a in publish.find_articles(session, search, status, limit, offset)]
+    return [ArticleOut.model_validate(a) for a in articles.find_articles(session, search, status, limit, offset)]
 
 
 @router.get("/articles/{key}", tags=["articles"], dependencies=[MAY_REVIEW])
 def read_article(key: str, session: ReadSession) -> ArticleOut:
-    return ArticleOut.model_validate(publish.article_by_key(session, key))
+    return ArticleOut.model_validate(articles.article_by_key(session, key))
 
 
 @router.post("/articles", tags=["articles"], status_code=201)
 def add_article(given: ArticleIn, request: Request, session: WriteSession, now: Now, reviewer: ReviewerId) -> ArticleOut:
-    content = publish.Content(given.question, given.answer, tuple(given.variants), given.intent, given.status)
+    content = articles.Content(given.question, given.answer, tuple(given.variants), given.intent, given.status)
     sinks = list(settings_of(request).sinks)
-    article = publish.save_article(session, content, sinks, now, "api", key=given.key, reviewer_id=reviewer)
+    article = articles.save_article(session, content, sinks, now, "api", key=given.key, reviewer_id=reviewer)
     return ArticleOut.model_validate(article)
 
 
@@ -334,10 +334,10 @@ def add_article(given: ArticleIn, request: Request, session: WriteSession, now: 
 def change_article(
     key: str, given: ArticleIn, request: Request, session: WriteSession, now: Now, reviewer: ReviewerId
 ) -> ArticleOut:
-    article = publish.article_by_key(session, key)
-    content = publish.Content(given.question, given.answer, tuple(given.variants), given.intent, given.status)
+    article = articles.article_by_key(session, key)
+    content = articles.Content(given.question, given.answer, tuple(given.variants), given.intent, given.status)
     sinks = list(settings_of(request).sinks)
-    changed = publish.save_article(session, content, sinks, now, "api", article.id, given.expected_version, reviewer_id=reviewer)
+    changed = articles.save_article(session, content, sinks, now, "api", article.id, given.expected_version, reviewer_id=reviewer)
     return ArticleOut.model_validate(changed)
 
 
@@ -432,5 +432,5 @@ def _change(article: Article, version: ArticleVersion) -> ChangeOut:
         status=version.status,
         origin=version.origin,
         changed_at=version.changed_at,
-        cursor=publish.write_cursor(version.id or 0),
+        cursor=articles.write_cursor(version.id or 0),
     )

@@ -1,0 +1,278 @@
+"""Articles: one entry with its versions. A change writes the article, the version and a publication per sink at once.
+
+Pushing the publications is another job (publish.py); knowledge bases that would rather pull read the feed of versions.
+"""
+
+import base64
+import binascii
+import re
+import secrets
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Text, cast, func, or_, select, text, update
+from sqlmodel import Session, col
+
+from service.errors import Conflict, Invalid, NotFound
+from service.models import Article, ArticleStatus, ArticleVersion, Publication, PublicationState, Reviewer, Verdict
+
+# Any number, the same in every process: holds article changes of all processes in one line (see _in_order).
+_ARTICLE_LOCK = 0x7452_6961
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What an article says."""
+
+    question: str
+    answer: str
+    variants: tuple[str, ...] = ()
+    intent: str | None = None
+    status: ArticleStatus = ArticleStatus.active
+
+
+def save_article(
+    session: Session,
+    content: Content,
+    sinks: Sequence[str],
+    now: datetime,
+    origin: str,
+    article_id: int | None = None,
+    expected_version: int | None = None,
+    key: str | None = None,
+    verdict_id: int | None = None,
+    reviewer_id: int | None = None,
+) -> Article:
+    """Make the article, or give the existing one its next version, with a publication per sink.
+
+    Raises
+    ------
+    Invalid
+        Question or answer is empty.
+    NotFound
+        There is no article `article_id`.
+    Conflict
+        The article is no longer at `expected_version`.
+    """
+    if not content.question.strip() or not content.answer.strip():
+        raise Invalid("an article needs a question and an answer")
+    _in_order(session)
+    fields: dict[str, Any] = {
+        "question": content.question,
+        "variants": list(content.variants),
+        "answer": content.answer,
+        "intent": content.intent,
+        "status": content.status,
+    }
+    if article_id is None:
+        article = Article(key=key or _new_key(content.question), version=1, updated_at=now, **fields)
+        session.add(article)
+    else:
+        found = session.get(Article, article_id, populate_existing=True, with_for_update=True)
+        if found is None:
+            raise NotFound(f"there is no article {article_id}")
+        article = found
+        if expected_version is not None and article.version != expected_version:
+            raise Conflict(f"somebody changed the article meanwhile: it is at version {article.version}, not {expected_version}")
+        if all(getattr(article, name) == value for name, value in fields.items()):
+            return article
+        for name, value in fields.items():
+            setattr(article, name, value)
+        article.version += 1
+        article.updated_at = now
+    session.flush()
+    version = ArticleVersion(
+        article_id=article.id or 0,
+        version=article.version,
+        origin=origin,
+        verdict_id=verdict_id,
+        reviewer_id=reviewer_id,
+        changed_at=now,
+        **fields,
+    )
+    session.add(version)
+    session.flush()
+    _publish(session, version, sinks, now)
+    return article
+
+
+def withdraw(session: Session, verdict_id: int, sinks: Sequence[str], now: datetime, reviewer_id: int) -> None:
+    """Take back what a verdict did to articles: the version before it counts again, or, where there is none, the article pauses.
+
+    Articles that were changed again since stay as they are.
+    """
+    done = session.execute(select(ArticleVersion).where(col(ArticleVersion.verdict_id) == verdict_id)).scalars().all()
+    for version in done:
+        article = session.get_one(Article, version.article_id)
+        if article.version != version.version:
+            continue
+        before = session.execute(
+            select(ArticleVersion).where(
+                col(ArticleVersion.article_id) == article.id, col(ArticleVersion.version) == version.version - 1
+            )
+        ).scalar_one_or_none()
+        last = before or version
+        content = Content(
+            question=last.question,
+            answer=last.answer,
+            variants=tuple(last.variants),
+            intent=last.intent,
+            status=ArticleStatus(before.status) if before else ArticleStatus.paused,
+        )
+        save_article(session, content, sinks, now, origin="withdrawn", article_id=article.id, reviewer_id=reviewer_id)
+
+
+def article_by_key(session: Session, key: str) -> Article:
+    """The article.
+
+    Raises
+    ------
+    NotFound
+        There is none under that key.
+    """
+    found: Article | None = session.execute(select(Article).where(col(Article.key) == key)).scalar_one_or_none()
+    if found is None:
+        raise NotFound(f"there is no article '{key}'")
+    return found
+
+
+def find_articles(session: Session, words: str, status: ArticleStatus | None, limit: int, offset: int) -> list[Article]:
+    """Articles that hold every word, latest change first."""
+    variants = cast(col(Article.variants), Text)
+    everywhere = [col(Article.question), col(Article.answer), col(Article.key), col(Article.intent), variants]
+    wanted = [or_(*(column.icontains(word, autoescape=True) for column in everywhere)) for word in words.split()[:20]]
+    if status:
+        wanted.append(col(Article.status) == status)
+    found = select(Article).where(*wanted).order_by(col(Article.updated_at).desc(), col(Article.id).desc())
+    return list(session.execute(found.limit(limit).offset(offset)).scalars())
+
+
+def troubled_articles(session: Session, article_ids: Sequence[int]) -> dict[int, str]:
+    """Which of them have a publication that a person must look at, and in which state it is."""
+    found = session.execute(
+        select(col(Publication.article_id), func.min(col(Publication.state)))
+        .where(
+            col(Publication.article_id).in_(article_ids),
+            col(Publication.state).in_([PublicationState.failed, PublicationState.conflict]),
+        )
+        .group_by(col(Publication.article_id))
+    ).all()
+    return {article_id: str(state) for article_id, state in found}
+
+
+def _publish(session: Session, version: ArticleVersion, sinks: Sequence[str], now: datetime) -> None:
+    """One publication per sink; older versions that are still waiting are superseded."""
+    if version.status == ArticleStatus.draft:
+        return
+    session.execute(
+        update(Publication)
+        .where(
+            col(Publication.article_id) == version.article_id,
+            col(Publication.state).in_([PublicationState.pending, PublicationState.failed]),
+        )
+        .values(state=PublicationState.cancelled, due_at=None)
+    )
+    for sink in sinks:
+        session.add(
+            Publication(
+                article_id=version.article_id,
+                article_version_id=version.id or 0,
+                sink=sink,
+                key=f"{version.article_id}-{version.version}-{sink}",
+                state=PublicationState.pending,
+                due_at=now,
+            )
+        )
+
+
+def _in_order(session: Session) -> None:
+    """From here to the commit only we change articles: version ids become visible in their order, so that the feed's
+    cursor never passes one that is not there yet. SQLite's single writer gives that anyway."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ARTICLE_LOCK})
+
+
+def _new_key(question: str) -> str:
+    ascii_only = unicodedata.normalize("NFKD", question).encode("ascii", "ignore").decode().lower()
+    words = re.findall(r"[a-z0-9]+", ascii_only)[:8]
+    return "-".join([*words, secrets.token_hex(3)])[:80]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """An article with its versions (reviewer's name, item that caused it) and publications (version), latest first."""
+
+    article: Article
+    versions: list[tuple[ArticleVersion, str | None, int | None]]
+    publications: list[tuple[Publication, int]]
+
+
+def history_of(session: Session, article_id: int) -> History:
+    """The article with all that happened to it.
+
+    Raises
+    ------
+    NotFound
+        There is no such article.
+    """
+    article = session.get(Article, article_id)
+    if article is None:
+        raise NotFound(f"there is no article {article_id}")
+    versions = session.execute(
+        select(ArticleVersion, col(Reviewer.name), col(Verdict.item_id))
+        .join(Reviewer, col(Reviewer.id) == col(ArticleVersion.reviewer_id), isouter=True)
+        .join(Verdict, col(Verdict.id) == col(ArticleVersion.verdict_id), isouter=True)
+        .where(col(ArticleVersion.article_id) == article_id)
+        .order_by(col(ArticleVersion.version).desc())
+    ).all()
+    publications = session.execute(
+        select(Publication, col(ArticleVersion.version))
+        .join(ArticleVersion, col(ArticleVersion.id) == col(Publication.article_version_id))
+        .where(col(Publication.article_id) == article_id)
+        .order_by(col(Publication.id).desc())
+        .limit(100)
+    ).all()
+    return History(article, [(v, name, item_id) for v, name, item_id in versions], [(p, v) for p, v in publications])
+
+
+# --- the feed -----------------------------------------------------------------------------------------------------
+
+
+def changes_after(session: Session, cursor: str | None, limit: int) -> tuple[list[tuple[Article, ArticleVersion]], str, bool]:
+    """The article versions after the cursor in their order, the cursor after them, and whether there are more.
+
+    Raises
+    ------
+    Invalid
+        The cursor is none of ours.
+    """
+    after = _read_cursor(cursor)
+    rows = session.execute(
+        select(Article, ArticleVersion)
+        .join(Article, col(Article.id) == col(ArticleVersion.article_id))
+        .where(col(ArticleVersion.id) > after, col(ArticleVersion.status) != ArticleStatus.draft)
+        .order_by(col(ArticleVersion.id))
+        .limit(limit + 1)
+    ).all()
+    page = [(article, version) for article, version in rows[:limit]]
+    last = page[-1][1].id if page else after
+    return page, write_cursor(last or 0), len(rows) > limit
+
+
+def write_cursor(version_id: int) -> str:
+    return base64.urlsafe_b64encode(f"articles:{version_id}".encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str | None) -> int:
+    if not cursor:
+        return 0
+    try:
+        name, _, number = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).decode().partition(":")
+        if name != "articles" or not number.isascii() or not number.isdigit() or len(number) > 18:
+            raise ValueError(cursor)
+        return int(number)
+    except (ValueError, binascii.Error) as error:
+        raise Invalid("after: not a cursor of this feed; leave it out to start from the beginning") from error

@@ -1,0 +1,104 @@
+"""What people type into pages, before it is a decision or an article."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, Field
+
+from service import articles
+from service.errors import Invalid
+from service.models import ArticleStatus, RootCause, VerdictLabel
+from service.review import Decision
+
+# PostgreSQL's integer; what is greater can be no id of ours and would fail there.
+MOST_ID = 2**31 - 1
+
+
+def typed_text(text: str) -> str:
+    """Browsers send line ends as CRLF, which would look like a change; PostgreSQL cannot store NUL."""
+    return text.replace("\r\n", "\n").replace("\x00", "\ufffd")
+
+
+Typed = Annotated[str, AfterValidator(typed_text)]
+
+
+class DecisionForm(BaseModel):
+    """The decision as it was typed."""
+
+    fence: int = Field(0, ge=0, le=MOST_ID)
+    label: Typed = ""
+    intent: Typed = ""
+    question: Typed = ""
+    answer: Typed = ""
+    article: Typed = ""
+    causes: list[Typed] = []
+    comment: Typed = ""
+
+    def decision(self) -> Decision:
+        """What it means.
+
+        Raises
+        ------
+        Invalid
+            No verdict is chosen, or a field holds what the form does not offer.
+        """
+        if not self.label:
+            raise Invalid("Choose a verdict first: keys 1 to 6.")
+        try:
+            label, causes = VerdictLabel(self.label), tuple(RootCause(cause) for cause in self.causes)
+            article_id = int(self.article) if self.article else None
+        except ValueError as error:
+            raise Invalid("The form holds a choice that it does not offer. Load the page again.") from error
+        if article_id is not None and not 1 <= article_id <= MOST_ID:
+            raise Invalid("There is no such article.")
+        if article_id is not None and not self.answer.strip():
+            article_id = None  # a choice of article without a text changes none
+        return Decision(
+            label=label,
+            intent=self.intent.strip() or None,
+            answer=self.answer.strip() or None,
+            question=self.question.strip() or None,
+            article_id=article_id,
+            causes=causes,
+            comment=self.comment.strip() or None,
+        )
+
+    def kept(self) -> dict[str, Any]:
+        return self.model_dump(exclude={"fence"})
+
+    def has_text(self) -> bool:
+        return any(text.strip() for text in (self.intent, self.question, self.answer, self.comment))
+
+
+def from_draft(draft: Mapping[str, Any] | None) -> DecisionForm:
+    """A draft may be another program's: what does not fit is passed over."""
+    known = draft or {}
+    texts = {name: value for name in ("label", "intent", "question", "answer", "article", "comment")
+             if isinstance(value := known.get(name), str)}  # fmt: skip
+    causes = known.get("causes")
+    return DecisionForm(**texts, causes=[c for c in causes if isinstance(c, str)] if isinstance(causes, list) else [])
+
+
+class ArticleForm(BaseModel):
+    """An article as it was typed; variants one a line."""
+
+    question: Typed = ""
+    variants: Typed = ""
+    answer: Typed = ""
+    intent: Typed = ""
+    status: Typed = ArticleStatus.active.value
+    expected_version: int | None = Field(None, ge=0, le=MOST_ID)
+
+    def content(self) -> articles.Content:
+        try:
+            status = ArticleStatus(self.status)
+        except ValueError as error:
+            raise Invalid("Choose whether the article is a draft, active or paused.") from error
+        lines = (line.strip() for line in self.variants.splitlines())
+        return articles.Content(
+            question=self.question.strip(),
+            answer=self.answer.strip(),
+            variants=tuple(dict.fromkeys(line for line in lines if line)),
+            intent=self.intent.strip() or None,
+            status=status,
+        )
