@@ -130,15 +130,13 @@ def reworded(text: str, rng: np.random.Generator) -> str:
 
 
 def _another_number(text: str, rng: np.random.Generator) -> str:
-    places = [
-        m
-        for m in re.finditer(
-            r"(?<![\w£$€.,/-])(\d{1,4})(?= (?:[a-z]{3,}))(?! (?:january|february|march|april|may|june|july|august|"
-            r"september|october|november|december))",
+    places = list(
+        re.finditer(
+            r"(?<![\w£$€.,/-])(\d{1,4})(?= (?:[a-z]{3,}))(?! (?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec))",
             text,
-            re.I,
+            re.IGNORECASE,
         )
-    ]
+    )
     if not places:
         return text
     place = places[int(rng.integers(len(places)))]

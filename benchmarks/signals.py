@@ -7,6 +7,7 @@ import argparse
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,6 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import average_precision_score, roc_auc_score
-from training import frustration, relevance
-from training.data import CachedVectors, read, turns_of
 
 from benchmarks.planted import Case, cases
 from scoring.encoder import SentenceEncoder
@@ -27,12 +26,14 @@ from scoring.signals.base import Batch
 from scoring.signals.user_frustration import UserFrustration
 from scoring.transcripts import Exchange, Transcript, Turn, split
 from scoring.vectors import TextVectors
-from scoring.wording import content_words, plain
+from scoring.wording import content_words, plain, word_set
+from training import frustration, relevance
+from training.data import CachedVectors, read, turns_of
 
 Floats = NDArray[np.float64]
 
-_NEGATIVE_WORDS = frozenset(
-    "not no never don't doesn't didn't can't wrong bad hate stupid annoying terrible useless fuck shit sucks worst".split(" ")
+_NEGATIVE_WORDS = word_set(
+    "not no never don't doesn't didn't can't wrong bad hate stupid annoying terrible useless fuck shit sucks worst"
 )
 
 
@@ -214,7 +215,7 @@ def _dialogues(data: Path, seed: int) -> relevance.Pairs:
     answers: list[str] = []
     for row in read(data, "relevance/dstc11_track5/queries")[:500]:
         turns = turns_of(row)
-        for (asker, question), (replier, answer) in zip(turns, turns[1:], strict=False):
+        for (asker, question), (replier, answer) in pairwise(turns):
             if (asker, replier) == ("user", "assistant") and judgeable(question, answer):
                 questions.append(question)
                 answers.append(answer)

@@ -21,7 +21,7 @@ REFIT_EVERY_SECONDS = 30.0
 
 def run(settings: Settings, db: Database, sinks: Mapping[str, Sink], stop: threading.Event) -> None:
     """Until `stop` is set. Publishing has a thread of its own, so that a slow knowledge base never delays scoring."""
-    pushing = threading.Thread(target=_loop, args=(lambda: _push(db, sinks), stop, settings), name="publish")
+    pushing = threading.Thread(target=_loop, args=(lambda: _sync(db, sinks), stop, settings), name="publish")
     pushing.start()
     try:
         _score(settings, db, stop)
@@ -64,8 +64,9 @@ def _score(settings: Settings, db: Database, stop: threading.Event) -> None:
     _loop(step, stop, settings)
 
 
-def _push(db: Database, sinks: Mapping[str, Sink]) -> int:
-    return publish.push_due(db, sinks, datetime.now(UTC))
+def _sync(db: Database, sinks: Mapping[str, Sink]) -> int:
+    taken = publish.pull_due(db, sinks, datetime.now(UTC))
+    return taken + publish.push_due(db, sinks, datetime.now(UTC))
 
 
 def _loop(step: Callable[[], int], stop: threading.Event, settings: Settings) -> None:

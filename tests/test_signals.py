@@ -162,7 +162,8 @@ def test_a_search_that_found_nothing_is_told_from_no_search(encoder: Encoder) ->
 def test_each_platforms_scale_is_recognised(low: float, high: float, scale: str, encoder: Encoder) -> None:
     weak, strong = AnswerRelevance(encoder.digest).measure(
         make_batch(
-            answered(retrieval=(Passage(text="x", score=low),), name="c1"), answered(retrieval=(Passage(text="x", score=high),), name="c2"),
+            answered(retrieval=(Passage(text="x", score=low),), name="c1"), answered(retrieval=(Passage(text="x",
+            score=high),), name="c2"),
             encoder=encoder,
         )
     )  # fmt: skip
@@ -179,8 +180,10 @@ def test_each_platforms_scale_is_recognised(low: float, high: float, scale: str,
 @pytest.mark.parametrize(
     "follow_up",
     [
-        "That's wrong, get me a human", "No, I asked about refunds", "no, I meant the other order", "this is useless", "can I speak to a real person?",
-        "forget it", "How long does a refund take?", "You didn't answer my question", "I already told you that three times", "wow, so helpful",
+        "That's wrong, get me a human", "No, I asked about refunds", "no, I meant the other order", "this is useless",
+        "can I speak to a real person?",
+        "forget it", "How long does a refund take?", "You didn't answer my question",
+        "I already told you that three times", "wow, so helpful",
         "WHY DO YOU NOT UNDERSTAND ME", "😡😡", "thanks for nothing", "still not working", "your link is broken",
     ],
 )  # fmt: skip
@@ -195,7 +198,8 @@ def test_an_unhappy_reply_is_noticed(follow_up: str, encoder: Encoder) -> None:
 @pytest.mark.parametrize(
     "follow_up",
     [
-        "Great, thank you!", "no thanks", "No, that's all", "actually I'd prefer the blue one", "What about Saturday?", "ok", "yes", "perfect, bye",
+        "Great, thank you!", "no thanks", "No, that's all", "actually I'd prefer the blue one", "What about Saturday?",
+        "ok", "yes", "perfect, bye",
         "and how do I send it back?", "Thanks, that solved my problem", "it's 4471", "No, thank you. Have a nice day!",
     ],
 )  # fmt: skip
@@ -290,8 +294,10 @@ def test_unlike_questions_and_the_same_conversation_are_not_compared(neighbour: 
 @pytest.mark.parametrize(
     ("rating", "scale", "expected"),
     [
-        (-1, "thumb", 0), (1, "thumb", 1), (0, "thumb", 0), (5, "stars", 1), (1, "stars", 0), (3, "csat", 0.5), (0, "nps", 0), (10, "nps", 1),
-        (25, "percent", 0.25), (2, "1-3", 0.5), (0, "0-4", 0), (7, "1-5", None), (-1, None, 0), (1, None, 1), (4, None, 0.75), (8, None, 0.8),
+        (-1, "thumb", 0), (1, "thumb", 1), (0, "thumb", 0), (5, "stars", 1), (1, "stars", 0), (3, "csat", 0.5), (0,
+        "nps", 0), (10, "nps", 1),
+        (25, "percent", 0.25), (2, "1-3", 0.5), (0, "0-4", 0), (7, "1-5", None), (-1, None, 0), (1, None, 1), (4, None,
+        0.75), (8, None, 0.8),
         (float("nan"), None, None),
     ],
 )  # fmt: skip

@@ -28,7 +28,8 @@ _SOURCE = (
 )
 # What the data cannot show (no example of it, or too few) but reason says; pulled towards, not fixed.
 _EXPECTED = {
-    "tone": 0.6, "person": 3.0, "correction": 2.5, "mismatch": 2.0, "harsh_words": 1.2, "complaint": 2.5, "confused": 1.5, "giving_up": 2.0, "sarcasm": 1.8,
+    "tone": 0.6, "person": 3.0,
+    "correction": 2.5, "mismatch": 2.0, "harsh_words": 1.2, "complaint": 2.5, "confused": 1.5, "giving_up": 2.0, "sarcasm": 1.8,
     "angry_signs": 4.0, "shouting": 1.2,
     "many_marks": 0.6, "repeat": 3.2, "exact_repeat": 1.0, "thanks": -1.5, "polite_no": -2.5, "changed_wish": -1.5,
     "small_talk": -1.0, "bot_gave_up": 0.9,

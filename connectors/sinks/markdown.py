@@ -30,11 +30,11 @@ class MarkdownSink:
         target = self._file(article.key)
         present = self._read(target) if target.exists() else None
         if present is not None:
-            if _is_edited(present):
-                if _digest(present) == _digest(_page(article)):
-                    return Receipt(target.name)  # somebody wrote by hand just what we were about to write
-                raise Reject(f"{target.name} was edited since version {present.get('version')} was written", conflict=True)
-            if _version(present) >= article.version:
+            edited = _is_edited(present)
+            # What somebody wrote by hand and we took over is the same text: it only gets our version and digest.
+            if edited and _digest(present) != _digest(_page(article)):
+                raise Reject(f"{target.name} was edited since version {_version(present)} was written", conflict=True)
+            if not edited and _version(present) >= article.version:
                 return Receipt(target.name)
         page = _page(article)
         page["digest"] = _digest(page)
@@ -42,17 +42,20 @@ class MarkdownSink:
         return Receipt(target.name)
 
     def changes(self, cursor: str | None) -> tuple[Sequence[Change], str]:
-        """The cursor holds the digest of each edited file that was reported already."""
+        """The cursor holds the digest of each edited file that was reported already; unreadable files wait."""
         seen: dict[str, str] = json.loads(cursor) if cursor else {}
         now: dict[str, str] = {}
         found = []
         for file in sorted(self._folder.glob("*.md")):
-            page = self._read(file)
-            if not _is_edited(page):
+            try:
+                page = self._read(file)
+                if not _is_edited(page):
+                    continue
+                now[file.name] = _digest(page)
+                if seen.get(file.name) != now[file.name]:
+                    found.append(Change(read_page(page, file.stem), _version(page) if "digest" in page else None))
+            except Reject:  # half-edited: it is looked at again next time, and a push onto it is a conflict
                 continue
-            now[file.name] = _digest(page)
-            if seen.get(file.name) != now[file.name]:
-                found.append(Change(read_page(page, file.stem), _version(page) if "digest" in page else None))
         return found, json.dumps(now, sort_keys=True)
 
     def check(self) -> str | None:
