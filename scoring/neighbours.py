@@ -48,8 +48,9 @@ class FaissNeighbours:
         index = self._indexes.get(source)
         if index is None or not index.ntotal or not len(questions):
             return [[] for _ in range(len(questions))]
+        # Never more than there are: FAISS would fill the rest with -1, which may be somebody's key.
         cosines, keys = index.search(np.ascontiguousarray(questions, dtype=np.float32), min(k, index.ntotal))
         return [
-            [(int(key), float(cosine)) for key, cosine in zip(row_keys, row, strict=True) if key >= 0]
+            [(int(key), float(cosine)) for key, cosine in zip(row_keys, row, strict=True)]
             for row_keys, row in zip(keys, cosines, strict=True)
         ]

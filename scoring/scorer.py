@@ -20,7 +20,6 @@ from scoring.transcripts import Exchange, Transcript, split
 from scoring.vectors import VectorStore, gather
 from scoring.weights import Weights
 
-SIGNALS: tuple[type[Signal], ...] = (IntentConfidence, AnswerRelevance, UserFrustration, AnswerConsistency, UserFeedback)
 NEAREST = 8
 # Below this cosine two questions are about different things; such neighbours are not worth reading.
 LEAST_SIMILARITY = 0.6
@@ -83,10 +82,17 @@ class Scorer:
         self._encoder = encoder
         self._vectors = vectors
         self._weights = weights or Weights.default()
-        names = {signal.name for signal in (kind() for kind in SIGNALS)}
-        if unknown := set(off) - names:
-            raise ValueError(f"no such signal: {', '.join(sorted(unknown))}; there are {', '.join(sorted(names))}")
-        self._signals = [signal for signal in (kind() for kind in SIGNALS) if signal.name not in set(off)]
+        signals: tuple[Signal, ...] = (
+            IntentConfidence(),
+            AnswerRelevance(encoder.digest),
+            UserFrustration(encoder.digest),
+            AnswerConsistency(),
+            UserFeedback(),
+        )
+        if unknown := set(off) - {signal.name for signal in signals}:
+            names = ", ".join(signal.name for signal in signals)
+            raise ValueError(f"no such signal: {', '.join(sorted(unknown))}; there are {names}")
+        self._signals = [signal for signal in signals if signal.name not in set(off)]
 
     def versions(self, intents: IntentModel | None = None) -> dict[str, str | None]:
         """What the scores were made with."""

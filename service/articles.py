@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Text, cast, func, or_, select, text, update
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col
 
 from service.errors import Conflict, Invalid, NotFound
@@ -55,7 +56,7 @@ def save_article(
     NotFound
         There is no article `article_id`.
     Conflict
-        The article is no longer at `expected_version`.
+        The article is no longer at `expected_version`, or there is one under that key.
     """
     if not content.question.strip() or not content.answer.strip():
         raise Invalid("an article needs a question and an answer")
@@ -83,7 +84,10 @@ def save_article(
             setattr(article, name, value)
         article.version += 1
         article.updated_at = now
-    session.flush()
+    try:
+        session.flush()
+    except IntegrityError as error:
+        raise Conflict(f"there is an article '{key}' already") from error
     version = ArticleVersion(
         article_id=article.id or 0,
         version=article.version,

@@ -30,8 +30,10 @@ BASE_RATE = 0.2
 """Share of bad answers that the heads' probabilities assume."""
 KEPT_APART = "CDC"
 """The agency whose ratings and questions no head sees; what is reported is measured on it."""
-_SOURCE = "FeedbackQA ratings and retrieval without CDC (Li et al. 2022, Apache-2.0), "
+_SOURCE = (
+    "FeedbackQA ratings and retrieval without CDC (Li et al. 2022, Apache-2.0), "
     "UKP error and reaction (Petrak et al. 2023, Apache-2.0)"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ class MarkdownSink:
     def _read(self, file: Path) -> frontmatter.Post:
         try:
             return frontmatter.loads(file.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except (yaml.YAMLError, ValueError, TypeError) as error:  # YAML raises the latter two for dates and keys that are none
             raise Reject(f"{file.name} cannot be read: its front matter is broken", conflict=True) from error
         except OSError as error:
             raise Retry(f"{file.name} cannot be read: {error.strerror}") from error
@@ -139,7 +139,8 @@ def _page(article: Article) -> frontmatter.Post:
         meta["intent"] = article.intent
     if article.changed_at:
         meta["changed_at"] = article.changed_at.isoformat(timespec="seconds")
-    return frontmatter.Post(article.answer.strip(), **meta)
+    # Files are read with any line end as \n: written otherwise, our own would look edited.
+    return frontmatter.Post("\n".join(article.answer.strip().replace("\r\n", "\n").split("\r")), **meta)
 
 
 def _version(page: frontmatter.Post) -> int:
