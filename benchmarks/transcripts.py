@@ -101,10 +101,9 @@ def _role(role: str) -> str:
 
 def _rows(path: Path) -> Iterator[Row]:
     """The file's objects; lines that are broken JSON are passed over."""
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    with opened as lines:
-        for line in lines:
-            try:
-                yield json.loads(line)
-            except ValueError:
-                continue
+    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    for line in content.splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            continue

@@ -72,8 +72,9 @@ def mixed(candidates: Candidates, urgent: int, explore: int, reviewed: int) -> l
     taken: set[int] = set()
     clusters: set[int] = set()
     for name, share in shares.items():
-        # Look further than the share: some are taken or stand for a cluster that is.
-        for i in STRATEGIES[name](candidates, min(len(candidates), 2 * share + 5 * len(choices) + 50)) if share > 0 else ():
+        # Look further than the share: some are taken or stand for a cluster that is. Coverage pays for each step.
+        most = len(candidates) if name != "coverage" else min(len(candidates), 2 * share + 5 * len(choices) + 50)
+        for i in STRATEGIES[name](candidates, most) if share > 0 else ():
             if share <= 0:
                 break
             if i in taken or candidates.clusters[i] in clusters:

@@ -25,6 +25,10 @@ NEAREST = 8
 LEAST_SIMILARITY = 0.6
 
 
+class UnknownSignal(ValueError):
+    """A signal was named that does not exist; the message lists those that do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """An exchange that was scored before, as a neighbour shows it."""
@@ -76,7 +80,7 @@ class Scorer:
 
         Raises
         ------
-        ValueError
+        UnknownSignal
             A name in `off` is no signal.
         """
         self._encoder = encoder
@@ -91,7 +95,7 @@ class Scorer:
         )
         if unknown := set(off) - {signal.name for signal in signals}:
             names = ", ".join(signal.name for signal in signals)
-            raise ValueError(f"no such signal: {', '.join(sorted(unknown))}; there are {names}")
+            raise UnknownSignal(f"signals_off: no such signal: {', '.join(sorted(unknown))}; there are {names}")
         self._signals = [signal for signal in signals if signal.name not in set(off)]
 
     def versions(self, intents: IntentModel | None = None) -> dict[str, str | None]:

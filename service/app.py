@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy import text
-from sqlalchemy.exc import DataError
+from sqlalchemy.exc import DataError, OperationalError
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
@@ -80,7 +80,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(pages.router)
     app.include_router(article_pages.router)
     app.add_api_route("/health", _health, include_in_schema=False)
-    app.add_api_route("/ready", _ready, include_in_schema=False)
+    app.add_api_route("/ready", _ready, include_in_schema=False, response_model=None)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     app.add_exception_handler(TriageError, _told)
     app.add_exception_handler(HTTPException, _not_there)
@@ -128,11 +128,14 @@ async def _health() -> dict[str, str]:
     return {"status": "ok"}
 
 
-def _ready(request: Request) -> dict[str, str]:
+def _ready(request: Request) -> Response:
     db: Database = request.app.state.db
-    with db.read() as session:
-        session.execute(text("SELECT 1"))
-    return {"status": "ok"}
+    try:
+        with db.read() as session:
+            session.execute(text("SELECT 1"))
+    except OperationalError:
+        return JSONResponse({"status": "the database cannot be reached"}, status_code=503)
+    return JSONResponse({"status": "ok"})
 
 
 async def _told(request: Request, error: Exception) -> Response:

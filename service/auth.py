@@ -144,9 +144,18 @@ def revoke_token(session: Session, name: str, now: datetime) -> None:
 
 
 def by_token(session: Session, token: str) -> Identity | None:
-    """The program whose token this is; None where it is unknown or revoked. `admin` includes every other scope."""
+    """The program whose token this is; None where it is unknown or revoked, or acts for a reviewer whose account is shut.
+
+    `admin` includes every other scope.
+    """
     found = session.execute(
-        select(ApiToken).where(col(ApiToken.token_hash) == _digest(token), col(ApiToken.revoked_at).is_(None))
+        select(ApiToken)
+        .join(Reviewer, col(Reviewer.id) == col(ApiToken.reviewer_id), isouter=True)
+        .where(
+            col(ApiToken.token_hash) == _digest(token),
+            col(ApiToken.revoked_at).is_(None),
+            col(ApiToken.reviewer_id).is_(None) | col(Reviewer.active),
+        )
     ).scalar_one_or_none()
     if found is None:
         return None

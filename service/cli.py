@@ -24,10 +24,11 @@ def serve() -> None:
     """The web process: webhooks, API and pages."""
     import uvicorn
 
-    from service.app import create_app
+    from service.app import create_app, make_sinks
 
     settings = settings_or_exit()
     open_database(settings).close()
+    make_sinks(settings)  # wrong options show here, not only where publications wait
     # Large numbers of small deliveries come over few connections: keep them open.
     uvicorn.run(
         create_app(settings),

@@ -23,18 +23,30 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        from connectors.errors import Reject
-        from service.errors import TriageError
-
         try:
             return command(*args, **kwargs)
-        except (TriageError, Reject) as error:
-            console.print(str(error), style="red", markup=False)
+        except typer.Exit:
+            raise
         except BrokenPipeError:  # whoever read our output has enough
             sys.stderr.close()
+        except Exception as error:
+            if not _is_told(error):
+                raise
+            console.print(str(error), style="red", markup=False)
         raise typer.Exit(1)
 
     return run
+
+
+def _is_told(error: Exception) -> bool:
+    """Is the message meant for the person at the terminal?"""
+    from connectors.errors import Reject
+    from scoring.encoder import ModelUnusable
+    from scoring.intents import IntentModelUnusable
+    from scoring.scorer import UnknownSignal
+    from service.errors import TriageError
+
+    return isinstance(error, TriageError | Reject | ModelUnusable | IntentModelUnusable | UnknownSignal)
 
 
 def settings_or_exit() -> "Settings":

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
 
@@ -243,8 +243,14 @@ def _writer(path: str) -> Iterator[IO[str]]:
     if path == "-":
         yield sys.stdout
         return
+    from connectors.errors import Reject
+
     beside = Path(path + ".part")
-    with beside.open("w", encoding="utf-8") as out:
+    with ExitStack() as stack:
+        try:
+            out = stack.enter_context(beside.open("w", encoding="utf-8"))
+        except OSError as error:
+            raise Reject(f"{path} cannot be written: {error.strerror}") from error
         yield out
     beside.replace(path)
 

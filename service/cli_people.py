@@ -49,6 +49,7 @@ def change_password(name: str, password_stdin: FromStdin = False) -> None:
     password = _password(password_stdin)
     with db.write() as session:
         auth.set_password(session, name, password)
+    forget_first_password(name)
     console.print(f"The password of {name} is changed.", markup=False)
 
 
@@ -60,6 +61,7 @@ def remove_reviewer(name: str) -> None:
 
     with open_database(settings_or_exit()).write() as session:
         auth.deactivate(session, name)
+    forget_first_password(name)
     console.print(f"Reviewer {name} cannot sign in any more.", markup=False)
 
 
@@ -96,6 +98,14 @@ def revoke_token(name: str) -> None:
     with open_database(settings_or_exit()).write() as session:
         auth.revoke_token(session, name, datetime.now(UTC))
     console.print(f"The token {name} is revoked.", markup=False)
+
+
+def forget_first_password(name: str) -> None:
+    """The note with the first password is of no use once that reviewer has another."""
+    from service.setup import SIGN_IN_FILE
+
+    if SIGN_IN_FILE.exists() and f"Sign in as: {name} " in SIGN_IN_FILE.read_text():
+        SIGN_IN_FILE.unlink()
 
 
 def print_sign_in(settings: "Settings") -> None:

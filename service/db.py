@@ -10,8 +10,11 @@ from sqlalchemy import JSON, DateTime, Dialect, LargeBinary, Table, Update, crea
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Connection, CursorResult, Engine, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.types import TypeDecorator, TypeEngine
 from sqlmodel import Session, SQLModel
+
+from service.errors import SetupError
 
 # Statements with more parameters than this are cut into several (PostgreSQL takes 65,535, SQLite 32,766).
 CHUNK = 500
@@ -68,7 +71,13 @@ class Database:
 
     def __init__(self, url: str, pool_size: int = 5) -> None:
         self.url = url
-        parsed = make_url(url)
+        try:
+            parsed = make_url(url)
+            parsed.get_dialect()
+        except (ArgumentError, NoSuchModuleError, ImportError) as error:
+            raise SetupError(
+                "TRIAGE_DATABASE_URL: give sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME"
+            ) from error
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         if self.is_sqlite and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)

@@ -83,12 +83,12 @@ def import_transcripts(
         for number, read, size in read_lines(opened, Conversation):
             advance(size)
             last = number
-            if number <= start:
-                done.skipped += 1
-                continue
             if isinstance(read, Reject):
                 done.bad.append(f"{path}, line {number}: {read.reason}")
                 report(done.bad[-1])
+                continue
+            if number <= start:
+                done.skipped += 1
                 continue
             done.conversations += 1
             done.turns += len(read.turns)

@@ -233,6 +233,7 @@ def _gather(events: Iterable[Event], redact: Redact) -> dict[str, _Told]:
                 about.details = _joined(about.details, redact_all(event.extras, redact))
             case ConversationClosed(at=at):
                 about.closed = True
+                about.details = _joined(about.details, redact_all(event.extras, redact))
                 about.closed_at = max(filter(None, (about.closed_at, at)), default=None)
     return told
 
@@ -355,7 +356,10 @@ def _intent(intent: Intent | None, redact: Redact) -> dict[str, Any] | None:
         **redact_all(intent.extras, redact),
         "name": intent.name,
         "confidence": intent.confidence,
-        "ranking": [{"name": ranked.name, "confidence": ranked.confidence} for ranked in intent.ranking],
+        "ranking": [
+            {"name": ranked.name, "confidence": ranked.confidence, **redact_all(ranked.extras, redact)}
+            for ranked in intent.ranking
+        ],
     }
 
 

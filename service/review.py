@@ -262,7 +262,7 @@ def _correct(
     asked = exchange.question.strip()
     question = (decision.question or "").strip() or asked
     variants: tuple[str, ...] = (asked,) if asked and asked != question else ()
-    intent = decision.intent or exchange.intent
+    intent = decision.intent  # never a predicted one: it may be just what went wrong
     if decision.article_id is not None:
         article = session.get(Article, decision.article_id)
         if article is None:

@@ -1,10 +1,17 @@
 """All settings: environment (TRIAGE_...), then triage.toml, then the local file that `triage init` writes."""
 
+import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
 from service.errors import SetupError
 
@@ -83,7 +90,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, deep_merge=True)
 
 
 def load_settings() -> Settings:
@@ -94,10 +101,12 @@ def load_settings() -> Settings:
     SetupError
         A setting has a wrong value or an unknown name; the message names it, never its value.
     """
-    from pydantic import ValidationError
-
     try:
         return Settings()
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SetupError(f"triage.toml or {LOCAL_FILE} is not TOML: {error}") from error
+    except SettingsError as error:  # a variable that should hold JSON; its value may be a secret
+        raise SetupError(f"settings: {error}") from error
     except ValidationError as error:
         told = "; ".join(
             f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False, include_url=False)

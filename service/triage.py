@@ -332,8 +332,8 @@ def _eligible() -> Any:
     return ~col(Exchange.reviewed) & ~settled.exists()
 
 
-def _candidates(session: Session, sample: Sequence[int], without: set[int]) -> list[Any]:
-    """The likely failures, and a sample of the rest, without those drawn already."""
+def _candidates(session: Session, sample: Sequence[int], drawn: set[int]) -> list[Any]:
+    """The likely failures, and a sample of the rest, without those drawn already and their look-alikes."""
     wanted = (
         col(Exchange.id),
         col(Exchange.priority),
@@ -345,7 +345,10 @@ def _candidates(session: Session, sample: Sequence[int], without: set[int]) -> l
         select(*wanted).where(_eligible()).order_by(col(Exchange.priority).desc(), col(Exchange.id)).limit(1000)
     ).all()
     rest = session.execute(select(*wanted).where(_eligible(), col(Exchange.id).in_(sample))).all()
-    return [row for row in {row.id: row for row in (*best, *rest)}.values() if row.id not in without]
+    alike = set(session.execute(select(col(Exchange.cluster_id)).where(col(Exchange.id).in_(drawn))).scalars()) - {None}
+    return [
+        row for row in {row.id: row for row in (*best, *rest)}.values() if row.id not in drawn and row.cluster_id not in alike
+    ]
 
 
 def _clusters_of(session: Session, scored: Sequence[Scored]) -> dict[int, int]:

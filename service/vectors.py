@@ -10,7 +10,7 @@ from scoring.encoder import Encoder, Vectors
 from scoring.neighbours import FaissNeighbours, Near
 from scoring.scorer import Known
 from service.db import Database, chunks, insert_into
-from service.models import Conversation, Exchange, Vector
+from service.models import Exchange, Vector
 
 
 class StoredVectors:
@@ -142,16 +142,15 @@ def _describe(db: Database, keys: Sequence[int]) -> dict[int, Known]:
             rows = session.execute(
                 select(
                     col(Exchange.id),
-                    col(Conversation.external_id),
+                    col(Exchange.conversation_id),
                     col(Exchange.turn_id),
                     col(Exchange.question),
                     col(Exchange.answer),
                     col(Exchange.asked_at),
-                )
-                .join(Conversation, col(Conversation.id) == col(Exchange.conversation_id))
-                .where(col(Exchange.id).in_(part))
+                ).where(col(Exchange.id).in_(part))
             )
-            known.update((row[0], Known(*row[1:])) for row in rows)
+            # Conversations go by their row's id here, as in the transcripts that are scored (see transcripts.py).
+            known.update((row[0], Known(str(row[1]), *row[2:])) for row in rows)
     return known
 
 

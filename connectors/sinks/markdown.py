@@ -34,7 +34,8 @@ class MarkdownSink:
             # What somebody wrote by hand and we took over is the same text: it only gets our version and digest.
             if edited and _digest(present) != _digest(_page(article)):
                 raise Reject(f"{target.name} was edited since version {_version(present)} was written", conflict=True)
-            if not edited and _version(present) >= article.version:
+            same = _version(present) == article.version and _digest(present) == _digest(_page(article))
+            if not edited and (same or _version(present) > article.version):
                 return Receipt(target.name)
         page = _page(article)
         page["digest"] = _digest(page)

@@ -12,6 +12,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, ValidationError
 from standardwebhooks import Webhook
+from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from connectors.errors import Reject, explain
 from connectors.events import MAX_ID_LENGTH, Delivery, Event
@@ -44,7 +45,7 @@ class StandardSource:
             raise Reject("header webhook-signature: no signature matches (the body is not UTF-8)") from error
         given = [part.partition(",")[2] for part in signatures.split(" ") if part.startswith("v1,")]
         for secret in secrets:
-            expected = Webhook(secret).sign(delivery_id, sent_at, signed).partition(",")[2]
+            expected = _hook(secret).sign(delivery_id, sent_at, signed).partition(",")[2]
             if any(hmac.compare_digest(expected.encode(), signature.encode()) for signature in given):
                 return Delivery(id=delivery_id, sent_at=sent_at)
         raise Reject("header webhook-signature: no v1 signature matches any secret of this source")
@@ -54,6 +55,13 @@ class StandardSource:
             return _Body.model_validate_json(body).events
         except ValidationError as error:
             raise Reject(explain(error)) from error
+
+
+def _hook(secret: str) -> Webhook:
+    try:
+        return Webhook(secret)
+    except (ValueError, EmptyWebhookSecretError) as error:
+        raise Reject("a secret configured for this source is not base64 after 'whsec_': mend TRIAGE_SOURCES") from error
 
 
 def _header(headers: Mapping[str, str], name: str) -> str:

@@ -9,7 +9,7 @@ from scoring.intents import Prediction
 from scoring.transcripts import Exchange
 from scoring.vectors import TextVectors
 
-Detail = Mapping[str, str | float | int | bool | None | Sequence[str]]
+Detail = Mapping[str, str | float | int | bool | Sequence[str] | None]
 
 
 @dataclass(frozen=True, slots=True)

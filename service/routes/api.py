@@ -4,16 +4,25 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Query, Request, Response
+from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 
 from connectors.events import Conversation, Event, events_of
 from service import articles, queue, review
-from service.errors import NotFound
+from service.db import Database
+from service.errors import Conflict, LeaseLost, NotFound
 from service.ingest import store
 from service.models import Article, ArticleStatus, ArticleVersion, ItemState, RootCause, Scope, VerdictLabel
 from service.routes.access import Now, ReadSession, ReviewerId, WriteSession, needs, settings_of
 
-router = APIRouter(prefix="/api/v1")
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    401: {"description": "No valid token."},
+    403: {"description": "The token lacks the scope."},
+    404: {"description": "There is no such thing."},
+    409: {"description": "Somebody was faster, or the state changed meanwhile."},
+}
+# The scheme is for the documentation: `authenticate` has read the token by then.
+router = APIRouter(prefix="/api/v1", responses=_ERRORS, dependencies=[Depends(HTTPBearer(auto_error=False))])
 MAY_REVIEW = Depends(needs(Scope.review))
 Text = Annotated[str, Field(max_length=review.MOST_TEXT)]
 
@@ -217,13 +226,15 @@ def read_counts(session: ReadSession, now: Now) -> CountsOut:
 def list_items(
     session: ReadSession,
     now: Now,
-    only: Annotated[FilterIn, Query()],
-    state: Annotated[ItemState, Query()] = ItemState.open,
+    signal: Annotated[str | None, Query(max_length=100)] = None,
+    source: Annotated[str | None, Query(max_length=255)] = None,
+    strategy: Annotated[str | None, Query(max_length=100)] = None,
+    state: ItemState = ItemState.open,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     offset: Annotated[int, Query(ge=0)] = 0,
 ) -> list[ItemOut]:
     """Open items by priority, decided ones by latest first."""
-    wanted = review.QueueFilter(**only.model_dump())
+    wanted = review.QueueFilter(signal, source, strategy)
     return [_item(row) for row in queue.rows(session, now, state, wanted, limit, offset)]
 
 
@@ -285,11 +296,22 @@ def save_draft(
 
 
 @router.post("/items/{item_id}/decide", tags=["queue"])
-def decide(item_id: int, made: DecisionIn, request: Request, session: WriteSession, now: Now, reviewer: ReviewerId) -> VerdictOut:
-    """The verdict and its correction, together or not at all; the same again under the same fence changes nothing."""
+def decide(item_id: int, made: DecisionIn, request: Request, now: Now, reviewer: ReviewerId) -> VerdictOut:
+    """The verdict and its correction, together or not at all; the same again under the same fence changes nothing.
+
+    Refused with 409, it is kept as the reviewer's draft.
+    """
+    db: Database = request.app.state.db
     decision = review.Decision(**{**made.model_dump(exclude={"fence"}), "causes": tuple(made.causes)})
-    sinks = list(settings_of(request).sinks)
-    return VerdictOut.model_validate(review.decide(session, item_id, reviewer, made.fence, decision, sinks, now))
+    try:
+        with db.write() as session:
+            made_of = review.decide(session, item_id, reviewer, made.fence, decision, list(settings_of(request).sinks), now)
+            return VerdictOut.model_validate(made_of)
+    except (LeaseLost, Conflict):
+        typed = made.model_dump(exclude={"fence", "article_id"}, mode="json")
+        with db.write() as session:
+            review.save_draft(session, item_id, reviewer, typed | {"article": str(made.article_id or "")}, now)
+        raise
 
 
 # --- articles -----------------------------------------------------------------------------------------------------
