@@ -3,6 +3,7 @@
 import gzip
 import json
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -45,7 +46,7 @@ def read_lines(opened: IO[bytes], model: type[T]) -> Iterator[tuple[int, T | Rej
         number += 1
         try:
             line = opened.readline()
-        except (OSError, EOFError) as error:  # a truncated or broken .gz: what came before is good
+        except (OSError, EOFError, zlib.error) as error:  # a truncated or broken .gz: what came before is good
             yield number, Reject(f"the file breaks off here: {error}"), 0
             return
         if not line:

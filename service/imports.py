@@ -131,6 +131,8 @@ def _lines_done(db: Database, name: str, source: str) -> int:
 
 def _fingerprint(path: str) -> str | None:
     """Names the file by its content: a changed file is another file and is read from its start."""
+    if not Path(path).is_file():
+        return None  # a pipe can be read only once; of what is not there, open_bytes says so
     digest = hashlib.sha256()
     try:
         with Path(path).open("rb") as opened:

@@ -222,43 +222,6 @@ def test_a_version_that_is_superseded_while_it_is_pushed_stays_cancelled(db: Dat
     assert [a.version for _, a in sink.pushed] == [1, 2]
 
 
-# --- pulling ------------------------------------------------------------------------------------------------------
-
-
-def make_folder(db: Database, tmp_path: Path) -> tuple[dict[str, MarkdownSink], Path]:
-    """An article that was pushed to a folder."""
-    sinks = {"one": MarkdownSink(str(tmp_path / "kb"))}
-    save(db, key="returns")
-    publish.push_due(db, sinks, NOW)
-    return sinks, tmp_path / "kb" / "returns.md"
-
-
-def test_what_somebody_edits_in_the_folder_becomes_the_next_version_once(db: Database, tmp_path: Path) -> None:
-    sinks, file = make_folder(db, tmp_path)
-    file.write_text(file.read_text().replace("Unworn ones.", "Clean ones."))
-
-    taken = [publish.pull_due(db, sinks, NOW + n * publish.PULL_EVERY) for n in range(3)]
-    publish.push_due(db, sinks, NOW + timedelta(hours=1))
-
-    assert taken == [1, 0, 0]
-    assert [(v.version, v.answer) for v in rows_of(db, ArticleVersion)] == [(1, "Unworn ones."), (2, "Clean ones.")]
-    assert [p.state for p in rows_of(db, Publication)] == ["published", "published"]
-    assert "Clean ones." in file.read_text()
-
-
-def test_an_article_that_was_changed_on_both_sides_is_left_to_a_person(db: Database, tmp_path: Path) -> None:
-    sinks, file = make_folder(db, tmp_path)
-    file.write_text(file.read_text().replace("Unworn ones.", "Clean ones."))
-    save(db, Content("Q", "ours"), article_id=rows_of(db, Article)[0].id)
-
-    taken = publish.pull_due(db, sinks, NOW)
-    publish.push_due(db, sinks, NOW)
-
-    assert taken == 0
-    assert publication(db, 1).state == "conflict"
-    assert (rows_of(db, Article)[0].answer, "Clean ones." in file.read_text()) == ("ours", True)
-
-
 # --- the feed -----------------------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import NOW, feedback_given, ingest, make_conversation, make_disliked, make_triage, rows_of, score_all, turn_added
+from sqlalchemy import func, select
 
 from scoring.encoder import Encoder, HashingEncoder, Vectors
 from service import triage as triage_module
@@ -68,7 +69,7 @@ def test_each_text_is_encoded_once_and_kept(db: Database) -> None:
 
     assert sorted(encoder.texts) == sorted(set(encoder.texts))
     with db.read() as session:
-        assert session.query(Vector).count() == len(encoder.texts) == 4
+        assert session.execute(select(func.count()).select_from(Vector)).scalar_one() == len(encoder.texts) == 4
 
 
 class CountingEncoder(HashingEncoder):
@@ -130,7 +131,7 @@ def test_an_exchange_that_is_no_more_goes_unless_somebody_reviews_it(db: Databas
 
 def test_an_exchange_is_never_its_own_neighbour_nor_its_conversations(db: Database, hashing: Encoder) -> None:
     # Scored again, an exchange is found in the past: as a neighbour of itself it would always agree with itself.
-    same = make_conversation(2, id="1")
+    same = make_conversation(2, id="c1")
     same["turns"] = [
         {"id": f"t{n}", "role": "user" if n % 2 == 0 else "bot", "text": "is it open on sundays" if n % 2 == 0 else "Yes, it is."}
         for n in range(4)
@@ -138,7 +139,7 @@ def test_an_exchange_is_never_its_own_neighbour_nor_its_conversations(db: Databa
     ingest(db, same)
     triage = make_triage(db, hashing)
     score_all(triage)
-    ingest(db, feedback_given("t1", conversation="1"))
+    ingest(db, feedback_given("t1", conversation="c1"))
 
     score_all(triage)
 
@@ -147,7 +148,8 @@ def test_an_exchange_is_never_its_own_neighbour_nor_its_conversations(db: Databa
 
 def test_neighbours_come_from_the_past_of_the_same_source(db: Database, hashing: Encoder) -> None:
     question = "is the shop open on sundays"
-    ingest(db, make_disliked(question, "Yes, it is open.", id="7"))
+    # The platform's name "3" for the first is the row's number of the last: the two must not be confused.
+    ingest(db, make_disliked(question, "Yes, it is open.", id="3"))
     ingest(db, make_disliked(question, "No, it is closed.", id="8"), source="other")
     triage = make_triage(db, hashing)
     score_all(triage)
@@ -240,7 +242,7 @@ def test_a_share_is_chosen_by_pure_chance_and_says_with_which_probability(db: Da
     by_chance = [item for item in items if item.strategy == "random"]
     (this,) = rows_of(db, Round)
     assert len(by_chance) == 12
-    assert {item.propensity for item in by_chance} == {pytest.approx(12 / 60)}
+    assert [item.propensity for item in by_chance] == [pytest.approx(12 / 60)] * 12
     assert {item.propensity for item in items if item.strategy != "random"} <= {1.0}
     assert (this.pool, sum(this.counts.values())) == (60, len(items))
 
