@@ -1,7 +1,8 @@
 """Transcripts in, scored exchanges out: split, encode once, measure each signal, weigh."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -17,12 +18,14 @@ from scoring.signals.intent_confidence import IntentConfidence
 from scoring.signals.user_feedback import UserFeedback
 from scoring.signals.user_frustration import UserFrustration
 from scoring.transcripts import Exchange, Transcript, split
-from scoring.vectors import VectorStore, gather
+from scoring.vectors import TextVectors, VectorStore, content_hash, gather
 from scoring.weights import Weights
 
 NEAREST = 8
-# Below this cosine two questions are about different things; such neighbours are not worth reading.
-LEAST_SIMILARITY = 0.6
+_FIGURE = re.compile(r"\d")
+# Below this cosine two questions hardly ask the same; such neighbours are not worth reading. People word the same question
+# so differently that true paraphrases in support chats go down to about here.
+LEAST_SIMILARITY = 0.45
 
 
 class UnknownSignal(ValueError):
@@ -120,7 +123,8 @@ class Scorer:
         asked = vectors.of(questions)
         near = self._near(exchanges, asked, past)
         predictions = _predict(exchanges, asked, intents or {})
-        batch = Batch(exchanges, vectors, self._describe(exchanges, near, past), predictions)
+        neighbours = self._compare_answers(exchanges, self._describe(exchanges, near, past), vectors)
+        batch = Batch(exchanges, vectors, neighbours, predictions)
         measured = [signal.measure(batch) for signal in self._signals]
         evidence = [tuple(one for one in found if one is not None) for found in zip(*measured, strict=True)]
         if not measured:
@@ -180,6 +184,34 @@ class Scorer:
                 ]
             )
         return neighbours
+
+    def _compare_answers(
+        self, exchanges: Sequence[Exchange], neighbours: list[list[Neighbour]], vectors: TextVectors
+    ) -> list[list[Neighbour]]:
+        """Adds the answers' cosine from stored vectors, only where both state a figure: that is what is compared by it."""
+        wanted = [
+            [_FIGURE.search(e.answer) and _FIGURE.search(n.answer) for n in near]
+            for e, near in zip(exchanges, neighbours, strict=True)
+        ]
+        texts = {
+            n.answer: content_hash(n.answer)
+            for near, keep in zip(neighbours, wanted, strict=True)
+            for n, k in zip(near, keep, strict=True)
+            if k
+        }
+        known = self._vectors.get(self._encoder.digest, list(texts.values()))
+        own = vectors.of([exchange.answer for exchange in exchanges])
+        compared = []
+        for row, (near, keep) in enumerate(zip(neighbours, wanted, strict=True)):
+            compared.append(
+                [
+                    replace(n, answer_similarity=float(own[row] @ known[texts[n.answer]]))
+                    if k and texts[n.answer] in known
+                    else n
+                    for n, k in zip(near, keep, strict=True)
+                ]
+            )
+        return compared
 
 
 def _predict(exchanges: Sequence[Exchange], asked: Vectors, intents: Mapping[str, IntentModel]) -> list[Prediction | None]:

@@ -27,7 +27,7 @@ from connectors.sources.standard import StandardSource
 from scoring.encoder import Encoder, HashingEncoder, SentenceEncoder
 from scoring.scorer import Scorer
 from service import auth
-from service.db import Database
+from service.db import Database, table_of
 from service.ingest import store
 from service.migrate import upgrade
 from service.models import ReviewItem, Scope
@@ -270,4 +270,4 @@ def add_token(db: Database, *scopes: Scope, name: str = "program", reviewer: str
 def rows_of(db: Database, model: type[Any], *where: Any) -> list[Any]:
     """The table's rows in the order of their ids."""
     with db.read() as session:
-        return list(session.execute(select(model).where(*where).order_by(model.id)).scalars())
+        return list(session.execute(select(model).where(*where).order_by(*table_of(model).primary_key)).scalars())

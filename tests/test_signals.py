@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from scoring.encoder import Encoder, HashingEncoder
 from scoring.intents import Prediction
-from scoring.signals.answer_consistency import AnswerConsistency
+from scoring.signals.answer_consistency import AnswerConsistency, loose_contradictions
 from scoring.signals.answer_relevance import AnswerRelevance
 from scoring.signals.base import Batch, Evidence, Neighbour, Signal
 from scoring.signals.intent_confidence import IntentConfidence, is_fallback
@@ -428,3 +428,26 @@ def test_each_signal_is_named_after_its_module() -> None:
     assert [signal.name for signal in make_signals("")] == [
         type(signal).__module__.rpartition(".")[2] for signal in make_signals("")
     ]
+
+
+def test_questions_in_other_words_are_compared_by_the_figures_that_each_answer_states_once() -> None:
+    ask, answer = "From what order value is shipping free with you?", "Standard delivery is free for orders of €50 or more."
+    other, other_answer = "At what amount do you stop charging for delivery?", "For baskets above €75 we take over the charge."
+
+    found = loose_contradictions(ask, answer, other, other_answer)
+
+    assert [(one.kind, one.left, one.right) for one in found] == [("money", "€50", "€75")]
+
+
+@pytest.mark.parametrize(
+    ("ask", "answer", "other", "other_answer"),
+    [
+        ("I wear 42, which boots?", "Take 42.5.", "Which size should I order, I wear 39?", "Take 39.5."),
+        ("How long is a return possible?", "30 days.", "Until when can it go back?", "30 days from delivery, refund in 5 days."),
+        ("When will my parcel come?", "In 3 days.", "When will my order be here?", "In 5 days."),
+    ],
+)
+def test_other_questions_and_several_figures_of_a_kind_are_not_compared(
+    ask: str, answer: str, other: str, other_answer: str
+) -> None:
+    assert loose_contradictions(ask, answer, other, other_answer) == []

@@ -74,10 +74,16 @@ class Difference:
 class AnswerConsistency:
     """Compares an answer with those that other conversations got to near questions."""
 
-    def __init__(self, nearest: float = 0.75, compared: int = 5) -> None:
-        """`nearest`: least cosine of two questions that count as similar. `compared`: neighbours looked at, best first."""
+    def __init__(self, nearest: float = 0.75, compared: int = 5, loosely: float = 0.45, answers: float = 0.6) -> None:
+        """`nearest`: least cosine of two questions that count as similar. `compared`: neighbours looked at, best first.
+
+        Questions that are less alike, down to `loosely`, count where the answers have at least the cosine `answers`;
+        then only plain figures are compared (see `loose_contradictions`).
+        """
         self._nearest = nearest
         self._compared = compared
+        self._loosely = loosely
+        self._answers = answers
 
     @property
     def name(self) -> str:
@@ -88,36 +94,43 @@ class AnswerConsistency:
 
     def _evidence(self, exchange: Exchange, near: Sequence[Neighbour]) -> Evidence | None:
         question, answer = exchange.question, exchange.answer
-        similar = [one for one in near if one.similarity >= self._nearest and one.conversation_id != exchange.conversation_id][
-            : self._compared
-        ]
-        if not similar or not answer.strip() or is_small_talk(plain(question)) or cannot_answer(plain(answer)):
+        if not near or not answer.strip() or is_small_talk(plain(question)) or cannot_answer(plain(answer)):
             return None
         worst: tuple[float, Neighbour, list[Difference]] | None = None
-        compared = 0
-        for neighbour in similar:
-            if cannot_answer(plain(neighbour.answer)) or not neighbour.answer.strip():
+        similar: list[Neighbour] = []
+        looked = 0
+        for neighbour in near:
+            close = neighbour.similarity >= self._nearest
+            loose = neighbour.similarity >= self._loosely and neighbour.answer_similarity >= self._answers
+            if neighbour.conversation_id == exchange.conversation_id or not (close or loose):
                 continue
-            compared += 1
-            found = contradictions(question, answer, neighbour.question, neighbour.answer, neighbour.similarity)
+            if not neighbour.answer.strip() or cannot_answer(plain(neighbour.answer)):
+                continue
+            looked += 1
+            if looked > self._compared:
+                break
+            if close:
+                similar.append(neighbour)
+                found = contradictions(question, answer, neighbour.question, neighbour.answer, neighbour.similarity)
+            else:
+                found = loose_contradictions(question, answer, neighbour.question, neighbour.answer)
             strength = max((one.strength for one in found), default=0.0)
             if found and (worst is None or strength > worst[0]):
                 worst = strength, neighbour, found
-        if not compared:
-            return None
         turns = tuple(turn.id for turn in exchange.answer_turns)
         if worst is None:
-            best = similar[0]
+            if not similar:
+                return None
             note = (
                 "Similar questions got answers that state the same."
-                if compared > 1
+                if len(similar) > 1
                 else "A similar question got an answer that states the same."
             )
-            return Evidence(self.name, 0.05, 0.06, turns, note, _detail(best, compared, ()))
+            return Evidence(self.name, 0.05, 0.06, turns, note, _detail(similar[0], looked, ()))
         strength, neighbour, found = worst
         chief = max(found, key=lambda one: one.strength)
         note = f"A similar question got “{chief.right}” where this answer says “{chief.left}” ({chief.kind})."
-        return Evidence(self.name, strength, 0.1 + 0.75 * strength, turns, note, _detail(neighbour, compared, found))
+        return Evidence(self.name, strength, 0.1 + 0.75 * strength, turns, note, _detail(neighbour, looked, found))
 
 
 def contradictions(
@@ -129,15 +142,8 @@ def contradictions(
     questions about one person's own order, booking or balance.
     """
     asked, other_asked = plain(question), plain(other_question)
-    if (
-        plain(answer) == plain(other_answer)
-        or _differ(asked, other_asked)
-        or _PERSONAL_QUESTION.search(asked)
-        or _PERSONAL_QUESTION.search(other_asked)
-    ):
-        return []
     left, right = sentences(answer), sentences(other_answer)
-    if not left or not right or _names_differ(answer, other_answer):
+    if not left or not right or not _comparable(asked, answer, other_asked, other_answer):
         return []
     personal = _PERSONAL_WORD.search(asked) is not None
     found: list[Difference] = []
@@ -153,6 +159,28 @@ def contradictions(
     if not found and not aligned and not personal and similarity >= _SAME_QUESTION:
         found.extend(_only_facts(left, right))
     return found
+
+
+def loose_contradictions(question: str, answer: str, other_question: str, other_answer: str) -> list[Difference]:
+    """For questions in quite different words whose answers are alike: kinds of figures that each answer states just once.
+
+    Only durations, prices, percentages, times and dates: a bare number may count anything.
+    """
+    left, right = sentences(answer), sentences(other_answer)
+    if not left or not right or not _comparable(plain(question), answer, plain(other_question), other_answer):
+        return []
+    return _only_facts(left, right, most=4)
+
+
+def _comparable(asked: str, answer: str, other_asked: str, other_answer: str) -> bool:
+    """Could the two answers be expected to state the same?"""
+    return not (
+        plain(answer) == plain(other_answer)
+        or _differ(asked, other_asked)
+        or _PERSONAL_QUESTION.search(asked)
+        or _PERSONAL_QUESTION.search(other_asked)
+        or _names_differ(answer, other_answer)
+    )
 
 
 def _bare(answer: str) -> bool:
@@ -259,9 +287,9 @@ def _compare(one: Sentence, two: Sentence, alike: float, closeness: float, perso
     return found
 
 
-def _only_facts(left: Sequence[Sentence], right: Sequence[Sentence]) -> list[Difference]:
-    """Two short answers in other words to one question: a kind of fact that each states exactly once."""
-    if len(left) > 2 or len(right) > 2 or any(_PERSONAL_ANSWER.search(sentence.text) for sentence in (*left, *right)):
+def _only_facts(left: Sequence[Sentence], right: Sequence[Sentence], most: int = 2) -> list[Difference]:
+    """Two short answers (`most` sentences) in other words to one question: a kind of fact that each states exactly once."""
+    if len(left) > most or len(right) > most or any(_PERSONAL_ANSWER.search(sentence.text) for sentence in (*left, *right)):
         return []
     mine, its = [fact for one in left for fact in one.facts], [fact for one in right for fact in one.facts]
     found = []

@@ -14,7 +14,7 @@ Detail = Mapping[str, str | float | int | bool | Sequence[str] | None]
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """An exchange of another conversation with the same bot whose question is near. `similarity` is a cosine."""
+    """An exchange of another conversation with the same bot whose question is near. `similarity` is the questions' cosine."""
 
     key: int
     """The caller's own number for that exchange."""
@@ -24,6 +24,8 @@ class Neighbour:
     answer: str
     similarity: float
     asked_at: datetime | None = None
+    answer_similarity: float = 0.0
+    """Cosine of the two answers, where it was worth computing."""
 
 
 @dataclass(frozen=True, slots=True)
