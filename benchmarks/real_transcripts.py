@@ -129,8 +129,9 @@ def _scoring(db: Database) -> dict[str, Any]:
     """From the first claim (the worker's start-up aside) until nothing is due."""
     started = None
     while True:
-        left, scored = _count(db, "SELECT count(*) FROM conversation WHERE due_at IS NOT NULL"), _count(
-            db, "SELECT count(*) FROM conversation WHERE scored_at IS NOT NULL OR claimed_until IS NOT NULL"
+        left, scored = (
+            _count(db, "SELECT count(*) FROM conversation WHERE due_at IS NOT NULL"),
+            _count(db, "SELECT count(*) FROM conversation WHERE scored_at IS NOT NULL OR claimed_until IS NOT NULL"),
         )
         if scored and started is None:
             started = time.perf_counter()

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 
 import structlog
 from fastapi import Depends, FastAPI, Request, Response
-from fastapi.exception_handlers import http_exception_handler, request_validation_exception_handler
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
@@ -88,7 +88,6 @@ def create_app(settings: Settings) -> FastAPI:
     # Numbers beyond the columns' and NUL characters: PostgreSQL and SQLite each complain in their own way.
     app.add_exception_handler(DataError, _unstorable)
     app.add_exception_handler(OverflowError, _unstorable)
-    app.add_exception_handler(RequestValidationError, _unreadable)
     # The last added is the outermost: refusals of large bodies carry the guard's headers too.
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.body_limit_bytes)
     app.add_middleware(Guard, origins=settings.allowed_origins)
@@ -159,12 +158,7 @@ async def _not_understood(request: Request, error: Exception) -> Response:
     if _wants_page(request):
         fields = ", ".join(sorted({str(one["loc"][-1]) for one in error.errors()}))
         return error_page(request, 422, f"The address or the form holds something that does not fit: {fields}.")
-    return await request_validation_exception_handler(request, error)
-
-
-async def _unreadable(request: Request, error: Exception) -> Response:
-    """FastAPI's own answer quotes the input, which may be no JSON at all (NaN) or too deep for it."""
-    assert isinstance(error, RequestValidationError)
+    # FastAPI's own answer quotes the input, which JSON may be unable to say (NaN).
     told = [{"loc": one["loc"], "msg": one["msg"], "type": one["type"]} for one in error.errors()]
     return JSONResponse({"detail": told}, status_code=422)
 

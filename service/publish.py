@@ -10,7 +10,7 @@ from sqlmodel import Session, col
 from connectors.articles import Article as Outgoing
 from connectors.articles import Change, Sink
 from connectors.errors import Reject, Retry
-from service.articles import Content, article_by_key, changes_after, find_articles, save_article, withdraw, write_cursor  # noqa: F401
+from service.articles import Content, save_article
 from service.db import Database, changed, claim, insert_into
 from service.errors import Conflict
 from service.models import Article, ArticleStatus, ArticleVersion, Publication, PublicationState, SinkCursor

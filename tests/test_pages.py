@@ -14,7 +14,7 @@ from httpx import Response
 from sqlalchemy import select, update
 from sqlmodel import col
 
-from service import auth, publish, queue
+from service import articles, auth, queue
 from service.app import create_app
 from service.db import Database
 from service.models import (
@@ -129,7 +129,7 @@ def make_item(
 
 def make_article(db: Database, question: str = "Which shoes can I return?", answer: str = "Unworn ones.") -> int:
     with db.write() as session:
-        article = publish.save_article(session, publish.Content(question, answer), ["folder"], EARLY, origin="import")
+        article = articles.save_article(session, articles.Content(question, answer), ["folder"], EARLY, origin="import")
         assert article.id is not None
         return article.id
 
