@@ -21,7 +21,7 @@ from connectors.files import STANDARD, open_bytes, read_lines
 from connectors.sinks.markdown import read_page
 from service import articles
 from service.db import Database, insert_into
-from service.ingest import store
+from service.ingest import gather, store
 from service.models import Article, ArticleStatus, ImportProgress
 from service.privacy import Redact
 from service.review import learn_example
@@ -112,10 +112,9 @@ def _store(
 ) -> None:
     if db is None:
         return
-    events = [event for conversation in batch for event in events_of(conversation)]
+    told = gather((event for conversation in batch for event in events_of(conversation)), redact)
     with db.write() as session:
-        if events:
-            store(session, source, events, redact, settle, now)
+        store(session, source, told, settle, now)
         if name:
             insert = insert_into(session, ImportProgress).values(file_digest=name, source=source, lines=lines, updated_at=now)
             session.execute(

@@ -76,6 +76,9 @@ class _Told:
     details: dict[str, Any] = field(default_factory=dict)
 
 
+Told = dict[str, _Told]
+
+
 class Ingest:
     """Takes deliveries from concurrent requests and commits those that wait together in one transaction.
 
@@ -113,8 +116,7 @@ class Ingest:
 
     def _commit(self, group: Sequence[Received]) -> list[Exception | None]:
         try:
-            with self._db.write() as session:
-                accept(session, group, self._redact, self._settle, datetime.now(UTC))
+            accept(self._db, group, self._redact, self._settle, datetime.now(UTC))
             return [None] * len(group)
         except Exception as error:  # noqa: BLE001 - one delivery that cannot be stored must not take the others with it
             if len(group) == 1:
@@ -122,13 +124,23 @@ class Ingest:
             return [outcome for received in group for outcome in self._commit([received])]
 
 
-def accept(session: Session, group: Sequence[Received], redact: Redact, settle: timedelta, now: datetime) -> int:
-    """Store deliveries and their events; how many deliveries are new. What was stored before changes nothing."""
+def accept(db: Database, group: Sequence[Received], redact: Redact, settle: timedelta, now: datetime) -> int:
+    """Store deliveries and their events in one transaction; how many deliveries are new.
+
+    What was stored before changes nothing.
+    """
+    told = {
+        source: gather([event for received in group if received.source == source for event in received.events], redact)
+        for source in sorted({received.source for received in group})
+    }
+    with db.write() as session:
+        for source, of_source in told.items():
+            store(session, source, of_source, settle, now)
+        return _keep_deliveries(session, group, now)
+
+
+def _keep_deliveries(session: Session, group: Sequence[Received], now: datetime) -> int:
     unseen = _unseen(session, group)
-    for source in sorted({received.source for received in unseen}):
-        events = [event for received in unseen if received.source == source for event in received.events]
-        if events:
-            store(session, source, events, redact, settle, now)
     rows = [
         {
             "source": received.source,
@@ -161,9 +173,10 @@ def _unseen(session: Session, group: Sequence[Received]) -> list[Received]:
     return [received for key, received in first.items() if key not in seen]
 
 
-def store(session: Session, source: str, events: Sequence[Event], redact: Redact, settle: timedelta, now: datetime) -> None:
-    """Join the events into the rows of their conversations, and set when each is due to be scored."""
-    told = _gather(events, redact)
+def store(session: Session, source: str, told: Told, settle: timedelta, now: datetime) -> None:
+    """Join what was told into the rows of its conversations, and set when each is due to be scored."""
+    if not told:
+        return
     before = _lock(session, source, sorted(told), now)
     ids = {key: row.id for key, row in before.items()}
     for keys in chunks(sorted(told)):
@@ -204,7 +217,8 @@ def store(session: Session, source: str, events: Sequence[Event], redact: Redact
             session.execute(_CHANGE, changes)
 
 
-def _gather(events: Iterable[Event], redact: Redact) -> dict[str, _Told]:
+def gather(events: Iterable[Event], redact: Redact) -> Told:
+    """What the events say, by conversation, redacted. Redacting costs time: do it before the write session begins."""
     told: dict[str, _Told] = {}
     for event in events:
         about = told.setdefault(event.conversation_id, _Told())
@@ -401,7 +415,6 @@ def replay(
         except Reject as error:
             still.append(f"{name}: {error.reason}")
             continue
-        with db.write() as session:
-            accept(session, [Received(row.source, Delivery(row.external_id, None), events)], redact, settle, now)
+        accept(db, [Received(row.source, Delivery(row.external_id, None), events)], redact, settle, now)
         accepted += 1
     return accepted, still

@@ -22,39 +22,45 @@ LEAST_EXAMPLES = 4
 
 
 def refit_due(db: Database, encoder: Encoder, now: datetime) -> int:
-    """Fit the intent model of every source whose labelled examples changed since its last fit; how many were fitted."""
+    """Fit the intent model of every source whose examples, or whose encoder, changed since its last fit; how many."""
     with db.read() as session:
-        newest = session.execute(
+        changed = session.execute(
             select(col(Example.source), func.max(col(Example.added_at)), func.count()).group_by(col(Example.source))
         ).all()
-        fitted = {
-            (source, count): at
-            for source, count, at in session.execute(
-                select(col(Model.source), col(Model.examples), col(Model.fitted_at)).where(col(Model.kind) == INTENTS)
+        last = {
+            source: (at, count, digest)
+            for source, at, count, digest in session.execute(
+                select(col(Model.source), col(Model.fitted_at), col(Model.examples), col(Model.encoder))
+                .where(col(Model.kind) == INTENTS)
+                .order_by(col(Model.fitted_at), col(Model.id))
             )
         }
     done = 0
-    for source, added_at, count in newest:
-        last = fitted.get((source, count))
-        if count < LEAST_EXAMPLES or (last is not None and last >= added_at):
+    for source, added_at, count in changed:
+        at, examples, digest = last.get(source, (None, 0, ""))
+        if count < LEAST_EXAMPLES or (at is not None and at >= added_at and examples == count and digest == encoder.digest):
             continue
-        _fit(db, encoder, source, now)
+        _fit(db, encoder, source, count, now)
         done += 1
     return done
 
 
-def _fit(db: Database, encoder: Encoder, source: str, now: datetime) -> None:
+def _fit(db: Database, encoder: Encoder, source: str, count: int, now: datetime) -> None:
     with db.read() as session:
-        examples = session.execute(
-            select(col(Example.text), col(Example.intent)).where(col(Example.source) == source).order_by(col(Example.id))
-        ).all()
-    vectors = gather((text for text, _ in examples), encoder, StoredVectors(db))
-    model = IntentModel.fit(vectors.of([text for text, _ in examples]), [intent for _, intent in examples], 0, encoder.digest)
+        rows = session.execute(
+            select(col(Example.text), col(Example.intent))
+            .where(col(Example.source) == source)
+            .order_by(col(Example.by_verdict), col(Example.id))
+        )
+        examples = {row.text: row.intent for row in rows}  # a verdict's label comes later, so it replaces a seed's
+    vectors = gather(examples, encoder, StoredVectors(db))
+    model = IntentModel.fit(vectors.of(list(examples)), list(examples.values()), 0, encoder.digest)
     row = {
         "kind": INTENTS,
         "source": source,
         "version": model.version,
-        "examples": len(examples),
+        "encoder": encoder.digest,
+        "examples": count,
         "content": _through_file(model.save),
         "fitted_at": now,
     }
@@ -62,9 +68,7 @@ def _fit(db: Database, encoder: Encoder, source: str, now: datetime) -> None:
         session.execute(
             insert_into(session, Model)
             .values(row)
-            .on_conflict_do_update(
-                index_elements=["kind", "source", "version"], set_={"fitted_at": now, "examples": len(examples)}
-            )
+            .on_conflict_do_update(index_elements=["kind", "source", "version"], set_={"fitted_at": now, "examples": count})
         )
     log.info("intents_fitted", source=source, examples=len(examples), version=model.version)
 

@@ -211,16 +211,18 @@ class Evidence(SQLModel, table=True):
 
 
 class Example(SQLModel, table=True):
-    """A labelled question that our own intent model learns from: a seed or a reviewer's corrected intent."""
+    """A labelled question that our own intent model learns from: a seed, or a reviewer's corrected intent, which goes
+    before a seed of the same text."""
 
     __tablename__ = "example"
-    __table_args__ = (UniqueConstraint("source", "content_hash"),)
+    __table_args__ = (UniqueConstraint("source", "content_hash", "by_verdict"),)
 
     id: int | None = Field(default=None, primary_key=True)
     source: str
     content_hash: bytes = Field(sa_column=Column(LargeBinary(16), nullable=False))
     text: str = _text(nullable=False)
     intent: str
+    by_verdict: bool = False
     verdict_id: int | None = None
     added_at: datetime = _at(nullable=False)
 
@@ -235,6 +237,7 @@ class Model(SQLModel, table=True):
     kind: str
     source: str
     version: str
+    encoder: str
     examples: int
     content: bytes = Field(sa_column=Column(LargeBinary(), nullable=False))
     fitted_at: datetime = _at(nullable=False)

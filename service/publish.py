@@ -12,7 +12,7 @@ from connectors.articles import Change, Sink
 from connectors.errors import Reject, Retry
 from service.articles import Content, save_article
 from service.db import Database, changed, claim, insert_into
-from service.errors import Conflict
+from service.errors import Conflict, TriageError
 from service.models import Article, ArticleStatus, ArticleVersion, Publication, PublicationState, SinkCursor
 
 log = structlog.get_logger()
@@ -120,7 +120,11 @@ def pull_due(db: Database, sinks: Mapping[str, Sink], now: datetime) -> int:
         except (Reject, Retry) as error:
             log.warning("sink_not_read", sink=name, reason=error.reason)
         with db.write() as session:
-            taken += sum(_take_over(session, name, change, list(sinks), now) for change in changes)
+            for change in changes:
+                try:
+                    taken += _take_over(session, name, change, list(sinks), now)
+                except TriageError as error:  # an empty question, say: it waits there until somebody mends it
+                    log.warning("change_not_taken", sink=name, article=change.article.key, reason=str(error))
             row = insert_into(session, SinkCursor).values(sink=name, cursor=cursor, due_at=now + PULL_EVERY)
             session.execute(
                 row.on_conflict_do_update(

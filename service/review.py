@@ -283,18 +283,19 @@ def _correct(
 
 
 def learn_example(session: Session, source: str, text: str, intent: str, now: datetime, verdict_id: int | None = None) -> None:
-    """A labelled question for our own intent model; the latest label of the same text counts."""
+    """A labelled question for our own intent model; of seeds and of verdicts each, the latest label of a text counts."""
     insert = insert_into(session, Example).values(
         source=source,
         content_hash=content_hash(text),
         text=text,
         intent=intent,
+        by_verdict=verdict_id is not None,
         verdict_id=verdict_id,
         added_at=now,
     )
     session.execute(
         insert.on_conflict_do_update(
-            index_elements=["source", "content_hash"],
+            index_elements=["source", "content_hash", "by_verdict"],
             set_={name: insert.excluded[name] for name in ("intent", "verdict_id", "added_at")},
         )
     )

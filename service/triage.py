@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import structlog
 from sqlalchemy import bindparam, delete, func, select, text, update
+from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, col
 
 from scoring import acquire
@@ -18,6 +19,7 @@ from scoring.scorer import LEAST_SIMILARITY, NEAREST, Scored, Scorer, cluster
 from scoring.vectors import content_hash, gather
 from service import models
 from service.db import Database, chunks, claim, insert_into, table_of
+from service.logs import place_of
 from service.models import Article, ArticleStatus, Conversation, Evidence, Exchange, ItemState, ReviewItem, Round
 from service.settings import QueueSettings
 from service.transcripts import load_transcripts
@@ -25,6 +27,7 @@ from service.vectors import FaissPast, PgvectorPast, StoredVectors, mark_asked, 
 
 log = structlog.get_logger()
 SCORE_LEASE = timedelta(minutes=10)
+TRY_AGAIN = timedelta(hours=1)
 POOL = 20_000
 _PICK_LOCK = 0x7069_636B
 
@@ -57,13 +60,29 @@ class Triage:
         if not ids:
             return 0
         self._past.refresh()
-        with self._db.read() as session:
-            transcripts, revisions = load_transcripts(session, ids)
-        scored = self._scorer.score([transcripts[i] for i in ids], self._past, intents)
-        with self._db.write() as session:
-            self._store(session, ids, revisions, until, scored, intents, now)
+        self._score(ids, until, intents, now)
         self._past.refresh()
         return len(ids)
+
+    def _score(self, ids: Sequence[int], until: datetime, intents: Mapping[str, IntentModel], now: datetime) -> None:
+        """One conversation that cannot be scored must not keep the others of its batch waiting: halve until it is alone."""
+        try:
+            with self._db.read() as session:
+                transcripts, revisions = load_transcripts(session, ids)
+            scored = self._scorer.score([transcripts[i] for i in ids], self._past, intents)
+            with self._db.write() as session:
+                self._store(session, ids, revisions, until, scored, intents, now)
+        except OperationalError:  # the database is away: nobody's fault, the lease brings them back
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a text may do to a model
+            if len(ids) > 1:
+                self._score(ids[: len(ids) // 2], until, intents, now)
+                self._score(ids[len(ids) // 2 :], until, intents, now)
+                return
+            log.error("conversation_not_scored", conversation_id=ids[0], error=type(error).__name__, where=place_of(error))
+            with self._db.write() as session:
+                later = update(Conversation).where(col(Conversation.id) == ids[0], col(Conversation.claimed_until) == until)
+                session.execute(later.values(due_at=now + TRY_AGAIN, claimed_until=None))
 
     def _store(
         self,
@@ -159,15 +178,16 @@ class Triage:
             return
         exchanges = table_of(Exchange)
         items = table_of(ReviewItem)
+        in_order = sorted(place.items(), key=lambda pair: pair[1])  # as acquisition locks them: two workers never deadlock
         session.execute(
             update(exchanges).where(exchanges.c.id == bindparam("exchange")),
-            [{"exchange": key, **rows[i]} for i, key in place.items()],
+            [{"exchange": key, **rows[i]} for i, key in in_order],
         )
         for part in chunks(sorted(place.values())):
             session.execute(delete(Evidence).where(col(Evidence.exchange_id).in_(part)))
         session.execute(
             update(items).where(items.c.exchange_id == bindparam("exchange"), items.c.state == ItemState.open),
-            [{"exchange": key, "priority": rows[i]["priority"]} for i, key in place.items()],
+            [{"exchange": key, "priority": rows[i]["priority"]} for i, key in in_order],
         )
         for i, key in place.items():
             if bytes(known[key].question_hash) != rows[i]["question_hash"]:
@@ -287,8 +307,10 @@ class Triage:
         rows = session.execute(
             select(col(Exchange.id), col(Exchange.cluster_id), col(Exchange.priority), _eligible().label("eligible"))
             .where(col(Exchange.id).in_(list(picks)), ~col(Exchange.reviewed))
-            .order_by(col(Exchange.priority).desc())
+            .order_by(col(Exchange.id))
+            .with_for_update(of=Exchange)
         ).all()
+        rows = sorted(rows, key=lambda row: -row.priority)
         rows = [row for row in rows if row.eligible or picks[row.id].strategy == "random"]
         if not rows:
             return 0

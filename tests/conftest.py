@@ -28,7 +28,7 @@ from scoring.encoder import Encoder, HashingEncoder, SentenceEncoder
 from scoring.scorer import Scorer
 from service import auth
 from service.db import Database, table_of
-from service.ingest import store
+from service.ingest import gather, store
 from service.migrate import upgrade
 from service.models import ReviewItem, Scope
 from service.privacy import make_redact
@@ -212,8 +212,9 @@ def read_events(*told: dict[str, Any]) -> list[Event]:
 
 def ingest(db: Database, *told: dict[str, Any], now: datetime = NOW, source: str = "standard") -> None:
     """Events or whole conversations into rows, as a delivery or an import would."""
+    gathered = gather(read_events(*told), make_redact(True, ["US", "GB", "DE"]))
     with db.write() as session:
-        store(session, source, read_events(*told), make_redact(True, ["US", "GB", "DE"]), SETTLE, now)
+        store(session, source, gathered, SETTLE, now)
 
 
 def make_body(*events: dict[str, Any]) -> bytes:

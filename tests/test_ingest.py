@@ -52,8 +52,7 @@ def received(*told: dict[str, Any], id: str = "d1", source: str = "standard") ->
 
 
 def take(db: Database, *group: Received) -> int:
-    with db.write() as session:
-        return accept(session, group, PLAIN, SETTLE, NOW)
+    return accept(db, group, PLAIN, SETTLE, NOW)
 
 
 def test_a_repeated_delivery_changes_nothing(db: Database) -> None:

@@ -11,7 +11,7 @@ from connectors.events import Conversation, Event, events_of
 from service import articles, queue, review
 from service.db import Database
 from service.errors import Conflict, LeaseLost, NotFound
-from service.ingest import store
+from service.ingest import gather, store
 from service.models import Article, ArticleStatus, ArticleVersion, ItemState, RootCause, Scope, VerdictLabel
 from service.routes.access import Now, ReadSession, ReviewerId, WriteSession, needs, settings_of
 
@@ -372,14 +372,15 @@ class ConversationsIn(BaseModel):
 
 
 @router.post("/sources/{source}/conversations", tags=["ingest"], status_code=202, dependencies=[Depends(needs(Scope.ingest))])
-def ingest(source: str, given: ConversationsIn, request: Request, session: WriteSession, now: Now) -> dict[str, int]:
+def ingest(source: str, given: ConversationsIn, request: Request, now: Now) -> dict[str, int]:
     """Whole conversations, or single events, from a program with a token; the same twice changes nothing."""
     if source not in request.app.state.sources:
         raise NotFound(f"there is no source '{source}': add it to TRIAGE_SOURCES")
     events = [event for conversation in given.conversations for event in events_of(conversation)] + given.events
-    settle = timedelta(seconds=settings_of(request).settle_seconds)
-    if events:
-        store(session, source, events, request.app.state.redact, settle, now)
+    told = gather(events, request.app.state.redact)
+    db: Database = request.app.state.db
+    with db.write() as session:
+        store(session, source, told, timedelta(seconds=settings_of(request).settle_seconds), now)
     return {"events": len(events)}
 
 

@@ -80,10 +80,11 @@ def upgrade() -> None:
         sa.Column("content_hash", sa.LargeBinary(length=16), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
         sa.Column("intent", sa.String(), nullable=False),
+        sa.Column("by_verdict", sa.Boolean(), nullable=False),
         sa.Column("verdict_id", sa.Integer(), nullable=True),
         sa.Column("added_at", service.db.UtcDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("source", "content_hash"),
+        sa.UniqueConstraint("source", "content_hash", "by_verdict"),
     )
     op.create_table(
         "import_progress",
@@ -99,6 +100,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("version", sa.String(), nullable=False),
+        sa.Column("encoder", sa.String(), nullable=False),
         sa.Column("examples", sa.Integer(), nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=False),
         sa.Column("fitted_at", service.db.UtcDateTime(timezone=True), nullable=False),
