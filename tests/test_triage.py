@@ -72,6 +72,26 @@ def test_each_text_is_encoded_once_and_kept(db: Database) -> None:
         assert session.execute(select(func.count()).select_from(Vector)).scalar_one() == len(encoder.texts) == 4
 
 
+class FussyEncoder(HashingEncoder):
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        if any("poison" in text for text in texts):
+            raise RuntimeError("cannot encode this")
+        return super().encode(texts)
+
+
+def test_a_conversation_that_cannot_be_scored_keeps_no_other_waiting_and_is_tried_later(db: Database) -> None:
+    ingest(db, *distinct(5), make_disliked("poison", id="bad"))
+    triage = make_triage(db, FussyEncoder())
+
+    claimed = [triage.score_due({}, LATER, 10), triage.score_due({}, LATER, 10)]
+
+    (waiting,) = [c for c in rows_of(db, Conversation) if c.due_at is not None]
+    assert claimed == [6, 0]
+    assert len(rows_of(db, Exchange)) == 5
+    assert (waiting.external_id, waiting.claimed_until) == ("bad", None)
+    assert make_triage(db, HashingEncoder()).score_due({}, waiting.due_at, 10) == 1
+
+
 class CountingEncoder(HashingEncoder):
     def __init__(self) -> None:
         super().__init__()
