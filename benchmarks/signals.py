@@ -14,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from benchmarks.planted import Case, cases
 from scoring.encoder import SentenceEncoder
 from scoring.facts import extract
 from scoring.intents import OUT_OF_SCOPE, IntentModel
+from scoring.out_of_scope import means, unit
 from scoring.signals.answer_consistency import contradictions
 from scoring.signals.answer_relevance import FEATURES, AnswerRelevance, judgeable
 from scoring.signals.base import Batch
@@ -86,32 +88,43 @@ def intents(data: Path, vectors: CachedVectors, seed: int) -> Iterator[Measured]
     for name in ("clinc150", "banking77", "banking77_oos", "hwu64"):
         train, test = read(data, f"intents/{name}/train"), read(data, f"intents/{name}/test")
         inside = [row for row in train if row["intent"] not in OUT_OF_SCOPE]
-        model = IntentModel.fit(
-            vectors.of([row["text"] for row in inside]), [row["intent"] for row in inside], seed, vectors.digest
-        )
-        seen = vectors.of([row["text"] for row in test])
+        fitted, labels = vectors.of([row["text"] for row in inside]), [row["intent"] for row in inside]
+        model = IntentModel.fit(fitted, labels, seed, vectors.digest)
+        seen, truth = vectors.of([row["text"] for row in test]), np.asarray([row["intent"] for row in test])
         predictions = model.predict(seen)
         outside = np.asarray([bool(row.get("oos")) for row in test])
-        right = np.asarray([p.intent == row["intent"] for p, row in zip(predictions, test, strict=True)])[~outside]
+        right = np.asarray([p.intent for p in predictions]) == truth
         confidence = np.asarray([p.confidence for p in predictions])
+        scope = np.asarray([1 - p.out_of_scope for p in predictions])
+        plain_head = LogisticRegression(C=20.0, max_iter=300, tol=1e-3).fit(fitted, labels)
+        shares = plain_head.predict_proba(seen)
+        plain_right = plain_head.classes_[shares.argmax(axis=1)] == truth
+        numbers = np.searchsorted(np.asarray(model.intents), labels)
+        centred = np.asarray(model.intents)[np.argmax(seen @ unit(means(fitted, numbers, len(model.intents))).T, axis=1)]
+        count = int((~outside).sum())
         yield Measured(
-            "intent_confidence", name, "ours", int((~outside).sum()), accuracy=float(right.mean()),
-            calibration_error=_calibration_error(confidence[~outside], right),
+            "intent_confidence", name, "ours", count, accuracy=float(right[~outside].mean()),
+            calibration_error=_calibration_error(confidence[~outside], right[~outside]),
         )  # fmt: skip
-        centred = np.asarray([model.intents[i] for i in np.argmax(seen @ model.centres.T, axis=1)])
-        truth = np.asarray([row["intent"] for row in test])
-        yield Measured(
+        for by, given in (("plain logistic head", plain_right), ("nearest centre", centred == truth)):
+            yield Measured("intent_confidence", name, by, count, accuracy=float(given[~outside].mean()))
+        here = ~outside
+        yield _ranked("intent_confidence", f"{name}, wrong in scope", "ours", ~right[here], 1 - confidence[here])
+        yield _ranked(
             "intent_confidence",
-            name,
-            "nearest centre",
-            int((~outside).sum()),
-            accuracy=float((centred == truth)[~outside].mean()),
+            f"{name}, wrong in scope",
+            "1 - largest probability",
+            ~plain_right[here],
+            1 - shares.max(axis=1)[here],
         )
         if outside.any():
+            what = f"{name}, wrong over all"
+            yield _ranked("intent_confidence", what, "ours", ~right, 1 - confidence * scope)
+            yield _ranked("intent_confidence", what, "1 - largest probability", ~plain_right, 1 - shares.max(axis=1))
             what = f"{name}, out of scope"
-            yield _ranked("intent_confidence", what, "ours", outside, np.asarray([p.out_of_scope for p in predictions]))
-            yield _ranked("intent_confidence", what, "1 - confidence", outside, 1 - confidence)
-            yield _ranked("intent_confidence", what, "1 - nearest cosine", outside, 1 - (seen @ model.examples.T).max(axis=1))
+            yield _ranked("intent_confidence", what, "ours", outside, 1 - scope)
+            yield _ranked("intent_confidence", what, "1 - largest probability", outside, 1 - shares.max(axis=1))
+            yield _ranked("intent_confidence", what, "1 - nearest cosine", outside, 1 - (seen @ fitted.T).max(axis=1))
 
 
 def answers(data: Path, vectors: CachedVectors, seed: int) -> Iterator[Measured]:

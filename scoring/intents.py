@@ -1,26 +1,22 @@
-"""Our own intent model: a linear head on sentence vectors, fitted in seconds from labelled examples.
+"""Our own intent model: a small head on sentence vectors, fitted in seconds from labelled examples.
 
-The head is a multinomial logistic regression over unit vectors, to which a linear discriminant (Fisher 1936, closed form)
-is added where that helps on examples held out; the sum of two linear heads is one linear head. Its temperature is fitted on
-the same held-out examples (Guo et al. 2017, "On Calibration of Modern Neural Networks").
+The head adds up three: a multinomial logistic regression over unit vectors, a linear discriminant (Fisher 1936, closed form),
+and one hidden layer (dropout, Srivastava et al. 2014; AdamW, Loshchilov and Hutter 2019). How much of each, and the temperature
+(Guo et al. 2017, "On Calibration of Modern Neural Networks"), is chosen on examples held out.
 
-Out of scope is judged by four looks at one question: the energy of its logits (Liu et al. 2020, "Energy-based
-Out-of-distribution Detection"), the largest probability (Hendrycks and Gimpel 2017, "A Baseline for Detecting
-Misclassified and Out-of-Distribution Examples"), the cosine of the nearest examples (Sun et al. 2022,
-"Out-of-Distribution Detection with Deep Nearest Neighbors") and of the nearest intent's centre. A small logistic regression
-mixes them. It is fitted by leaving whole intents out of the training examples, so it needs no example of what is out of
-scope, and uses those that are given. Energy alone is best far from the scope (AUROC .982 on CLINC150, .850 on BANKING77-OOS),
-nearness close to it; mixed they reach both. More looks (largest logit, margin, Mahalanobis distance, agreement of
-neighbours) and boosted trees over them gained nothing on either, so they were left out. Strong regularisation matters:
-left-out intents are nearer than most real out-of-scope questions, and a mix fitted to them alone loses the far ones.
+`scoring/out_of_scope.py` looks at each prediction from several sides. Two mixes of these looks are learned in rehearsals: a
+head is fitted without a quarter of the intents and without a fifth of the examples of the others. The intents left out teach
+what out of scope looks like close by, so no example of it is needed, and those that are given count as much. The examples left
+out teach how often a prediction is right: that is the confidence.
 """
 
 import hashlib
 import json
-import math
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +24,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring.encoder import Vectors
+from scoring.out_of_scope import (
+    DEFAULT_RIGHT,
+    DEFAULT_SCOPE,
+    LOOKS,
+    Floats,
+    Indices,
+    Known,
+    compared,
+    fit_mixes,
+    half,
+    looks,
+    mixed,
+    shrunk,
+    surroundings,
+)
 
-FORMAT = "transcript-triage-intents-1"
+FORMAT = "transcript-triage-intents-2"
 OUT_OF_SCOPE = frozenset({"oos", "out_of_scope"})
 """Labels of examples that belong to no intent."""
 
-Floats = NDArray[np.float64]
-Indices = NDArray[np.intp]
-
 _LONGEST_RANKING = 10
-_NEAREST = 3
-_MOST_PER_INTENT = 50
-"""Examples kept per intent for the nearest-example look: a hundred cost twice the time and gain nothing."""
 _STRENGTH = 20.0
-"""C of the logistic regression; 10 to 40 differ by less than .003 in accuracy on CLINC150, BANKING77 and HWU64."""
+"""C of the logistic regression."""
+_HIDDEN = 512
+_PASSES = 20
+_LEAST_STEPS = 200
+_BATCH = 256
+_DROPOUT = 0.5
+_RATE = 4e-3
+_DECAY = 0.3
+_SHARES = tuple(product((0.0, 0.5, 1.0), (0.0, 0.3, 0.6, 1.0), (0.0, 0.25, 0.5)))
+"""Of hidden layer, regression and discriminant, each scaled to the same spread."""
+_WITHOUT_REHEARSAL = (0.0, 1.0, 0.25)
+_LOGITS_SPREAD = 3.0
+"""Standard deviation of the logits where no example can be held out: between what sixty intents and four ask for."""
 
 
 class IntentModelUnusable(Exception):
@@ -59,22 +76,42 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """Logits of the intents: a linear part, and one hidden layer."""
+
+    weights: Vectors
+    """(dimensions, intents)"""
+    bias: Vectors
+    inner: Vectors
+    """(dimensions, hidden); none is hidden in a linear head."""
+    inner_bias: Vectors
+    outer: Vectors
+    """(hidden, intents)"""
+
+    def logits(self, vectors: Vectors) -> Vectors:
+        found: Vectors = vectors @ self.weights + self.bias
+        if self.inner.shape[1]:
+            found = found + np.maximum(vectors @ self.inner + self.inner_bias, 0.0) @ self.outer
+        return found
+
+    def arrays(self) -> dict[str, Vectors]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
 class IntentModel:
     """A fitted model. Same examples, seed and encoder: same model, same `version`."""
 
     intents: tuple[str, ...]
     encoder: str
     """Digest of the encoder whose vectors it was fitted on; vectors of another must not be given."""
-    weights: Vectors
-    """(dimensions, intents)"""
-    bias: Vectors
-    temperature: float
-    examples: Vectors
-    """(m, dimensions): what nearness is measured against."""
-    centres: Vectors
-    """(intents, dimensions), unit vectors."""
-    mix: Floats
-    """Bias and four coefficients of the out-of-scope score."""
+    head: Head
+    """Its temperature is divided in."""
+    known: Known
+    scope: Floats
+    """Mix of looks that gives the probability of being in scope."""
+    right: Floats
+    """Mix of looks that gives the confidence."""
 
     @classmethod
     def fit(cls, vectors: Vectors, labels: Sequence[str], seed: int = 0, encoder: str = "") -> "IntentModel":
@@ -100,25 +137,16 @@ class IntentModel:
         known = vectors[inside]
         classes = np.asarray([number[label] for label, here in zip(labels, inside, strict=True) if here], dtype=np.intp)
         rng = np.random.default_rng(seed)
-        share, temperature = _tune(known, classes, len(names), rng, seed)
-        weights, bias = _linear(known, classes, len(names), seed, share)
-        return cls(
-            intents=names,
-            encoder=encoder,
-            weights=weights,
-            bias=bias,
-            temperature=temperature,
-            examples=known[_sample(classes, rng)],
-            centres=_centres(known, classes, len(names)),
-            mix=_mix(known, classes, len(names), vectors[~inside], (share, temperature), rng, seed),
-        )
+        learned = _rehearse(known, classes, len(names), vectors[~inside], rng)
+        head = _rounded(_blended(_heads(known, classes, len(names), rng, learned.shares), learned.shares, learned.temperature))
+        return cls(names, encoder, head, surroundings(known, classes, len(names), head.logits, rng), learned.scope, learned.right)
 
     @property
     def version(self) -> str:
         """Derived from everything that the model computes with."""
         digest = hashlib.sha256()
         digest.update(json.dumps(self._header(), sort_keys=True).encode())
-        for array in (self.weights, self.bias, self.examples.astype(np.float16), self.centres, self.mix):
+        for array in self._arrays().values():
             digest.update(np.ascontiguousarray(array).tobytes())
         return f"intents-{digest.hexdigest()[:12]}"
 
@@ -129,23 +157,11 @@ class IntentModel:
             found.extend(self._predict(np.asarray(vectors[start : start + 1024], dtype=np.float32)))
         return found
 
-    def probabilities(self, vectors: Vectors) -> Floats:
-        """Calibrated probabilities of the intents, shape (n, len(self.intents))."""
-        return _softmax((vectors @ self.weights + self.bias).astype(np.float64) / self.temperature)
-
     def save(self, path: Path) -> None:
         """Write one file (npz with a JSON header, no pickle)."""
         header = np.frombuffer(json.dumps(self._header() | {"version": self.version}).encode(), dtype=np.uint8)
         with Path(path).open("wb") as opened:
-            np.savez_compressed(
-                opened,
-                header=header,
-                weights=self.weights,
-                bias=self.bias,
-                examples=self.examples.astype(np.float16),
-                centres=self.centres,
-                mix=self.mix,
-            )
+            np.savez_compressed(opened, header=header, **self._arrays())  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: Path, encoder: str | None = None) -> "IntentModel":
@@ -158,60 +174,41 @@ class IntentModel:
         """
         try:
             with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as read:
-                arrays = {name: read[name] for name in ("header", "weights", "bias", "examples", "centres", "mix")}
-            header = json.loads(arrays["header"].tobytes())
-            if header["format"] != FORMAT:
-                raise IntentModelUnusable(f"{path} has the format {str(header['format'])[:60]}; this program reads {FORMAT}")
-            model = cls(
-                intents=tuple(str(name) for name in header["intents"]),
-                encoder=str(header["encoder"]),
-                weights=arrays["weights"].astype(np.float32),
-                bias=arrays["bias"].astype(np.float32),
-                temperature=float(header["temperature"]),
-                examples=arrays["examples"].astype(np.float32),
-                centres=arrays["centres"].astype(np.float32),
-                mix=arrays["mix"].astype(np.float64),
-            )
+                header = json.loads(read["header"].tobytes())
+                if header["format"] != FORMAT:
+                    raise IntentModelUnusable(f"{path} has the format {str(header['format'])[:60]}; this program reads {FORMAT}")
+                arrays = {name: read[name] for name in _STORED}
+            intents = tuple(str(name) for name in header["intents"])
+            encoder_of = str(header["encoder"])
+            _check(path, arrays, len(intents))
         except OSError as error:
             raise IntentModelUnusable(f"cannot read {path}: {error.strerror or 'not an intent model'}") from error
-        except (KeyError, TypeError, ValueError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise IntentModelUnusable(f"{path} is no intent model of Transcript Triage") from error
-        model._check(path)
-        if encoder is not None and model.encoder != encoder:
-            raise IntentModelUnusable(f"{path} is for the encoder {model.encoder or '(none)'}, this is {encoder}: fit it again")
-        return model
+        if encoder is not None and encoder_of != encoder:
+            raise IntentModelUnusable(f"{path} is for the encoder {encoder_of or '(none)'}, this is {encoder}: fit it again")
+        given = {name: array.astype(np.float32) for name, array in arrays.items()}
+        head = Head(*(given[name] for name in Head.__slots__))
+        origin, directions, centres, usual = (given[name] for name in ("origin", "directions", "centres", "typical"))
+        starts = arrays["starts"].astype(np.intp)
+        known = compared(given["examples"], starts, head.logits, origin, directions, centres, usual)
+        return cls(intents, encoder_of, head, known, arrays["scope"].astype(np.float64), arrays["right"].astype(np.float64))
 
-    def _check(self, path: Path) -> None:
-        count = len(self.intents)
-        dimensions = self.weights.shape[0] if self.weights.ndim == 2 else -1
-        shapes = (
-            self.weights.shape == (dimensions, count)
-            and self.bias.shape == (count,)
-            and self.centres.shape == (count, dimensions)
-            and self.examples.ndim == 2
-            and self.examples.shape[1] == dimensions
-            and self.mix.shape == (len(_DEFAULT_MIX),)
-        )
-        finite = shapes and all(np.isfinite(a).all() for a in (self.weights, self.bias, self.examples, self.centres, self.mix))
-        if not finite or not count or not self.temperature > 0:
-            raise IntentModelUnusable(f"{path} is damaged: its arrays do not fit together")
+    def _arrays(self) -> dict[str, NDArray[np.generic]]:
+        known = self.known
+        found: dict[str, NDArray[np.generic]] = {name: a.astype(np.float16) for name, a in self.head.arrays().items()}
+        found |= {name: getattr(known, name).astype(np.float16) for name in ("examples", "origin", "directions", "centres")}
+        return found | {"typical": known.typical, "starts": known.starts, "scope": self.scope, "right": self.right}
 
     def _header(self) -> dict[str, object]:
-        return {
-            "format": FORMAT,
-            "intents": list(self.intents),
-            "encoder": self.encoder,
-            "temperature": self.temperature,
-        }
+        return {"format": FORMAT, "intents": list(self.intents), "encoder": self.encoder}
 
     def _predict(self, vectors: Vectors) -> list[Prediction]:
-        logits = vectors @ self.weights + self.bias
-        probabilities = _softmax(logits.astype(np.float64) / self.temperature)
-        outside = _sigmoid(
-            np.column_stack([np.ones(len(vectors)), _looks(vectors, logits, probabilities, self.examples, self.centres)])
-            @ self.mix
-        )
+        logits = self.head.logits(vectors)
+        found = looks(vectors, logits, self.known)
+        outside = 1.0 - mixed(found, self.scope)
         outside[~np.any(vectors != 0, axis=1)] = 1.0  # an empty question belongs nowhere
+        probabilities = _ranked(_softmax(logits.astype(np.float64)), mixed(found, self.right))
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, :_LONGEST_RANKING]
         return [
             Prediction(
@@ -224,82 +221,93 @@ class IntentModel:
         ]
 
 
-# Bias, energy, largest probability, nearest examples, nearest centre: about what leaving intents out of CLINC150, BANKING77
-# and HWU64 gives with ten examples an intent; used where there are too few intents to leave any out.
-_DEFAULT_MIX: Floats = np.asarray([6.0, -0.25, -2.0, -3.5, -3.5])
+_STORED = (*Head.__slots__, "examples", "origin", "directions", "centres", "typical", "starts", "scope", "right")
 
 
-def _looks(vectors: Vectors, logits: Vectors, probabilities: Floats, examples: Vectors, centres: Vectors) -> Floats:
-    """The four looks of the module's docstring, shape (n, 4), each larger the more the question is in scope."""
-    top = logits.max(axis=1, keepdims=True)
-    energy = top[:, 0] + np.log(np.exp(logits - top).sum(axis=1))
-    cosines = vectors @ examples.T
-    k = min(_NEAREST, examples.shape[0])
-    nearest = np.partition(cosines, -k, axis=1)[:, -k:].mean(axis=1)
-    return np.column_stack([energy, probabilities.max(axis=1), nearest, (vectors @ centres.T).max(axis=1)]).astype(np.float64)
+def _check(path: Path, arrays: dict[str, NDArray[np.generic]], count: int) -> None:
+    shape = {name: array.shape for name, array in arrays.items()}
+    dimensions, hidden = (*shape["inner"], -1, -1)[:2]
+    directions, kept = (*shape["directions"], -1, -1)[1], (*shape["examples"], -1)[0]
+    wanted = {
+        "weights": (dimensions, count), "bias": (count,), "inner": (dimensions, hidden), "inner_bias": (hidden,),
+        "outer": (hidden, count), "examples": (kept, dimensions), "origin": (dimensions,),
+        "directions": (dimensions, directions), "centres": (count, directions), "typical": (count,), "starts": (count + 1,),
+        "scope": (LOOKS + 1,), "right": (LOOKS + 1,),
+    }  # fmt: skip
+    fits = count > 0 and shape == wanted and all(np.isfinite(array.astype(np.float64)).all() for array in arrays.values())
+    starts = arrays["starts"].astype(np.intp)
+    if not fits or starts[0] != 0 or starts[-1] != kept or not np.all(np.diff(starts) > 0):
+        raise IntentModelUnusable(f"{path} is damaged: its arrays do not fit together")
 
 
-def _linear(vectors: Vectors, classes: Indices, count: int, seed: int, share: float = 0.0) -> tuple[Vectors, Vectors]:
-    """Weights (dimensions, count) and bias (count,); `share` of the linear discriminant is added to the regression."""
-    if count == 1:
-        return np.zeros((vectors.shape[1], 1), dtype=np.float32), np.zeros(1, dtype=np.float32)
-    regression = _regression()
-
-    fitted = regression(C=_STRENGTH, max_iter=300, tol=1e-3, random_state=seed).fit(vectors, classes)
-    weights, bias = fitted.coef_.T.astype(np.float32), fitted.intercept_.astype(np.float32)
-    if count == 2:  # scikit-learn gives one column for two classes; half each way is the same model
-        weights, bias = np.concatenate([-weights / 2, weights / 2], axis=1), np.concatenate([-bias / 2, bias / 2])
-    if share:
-        other_weights, other_bias = _discriminant(vectors, classes, count)
-        scale = share * float(np.std(vectors @ weights + bias) / max(np.std(vectors @ other_weights + other_bias), 1e-9))
-        weights, bias = weights + scale * other_weights, bias + scale * other_bias
-    return weights, bias
+def _ranked(probabilities: Floats, confidence: Floats) -> Floats:
+    """The best intent gets the confidence; the others share what is left, none more than the best."""
+    rows = np.arange(len(probabilities))
+    best = probabilities.argmax(axis=1)
+    rest = probabilities.copy()
+    rest[rows, best] = 0.0
+    room = (1 - confidence) / np.maximum(rest.sum(axis=1), 1e-12)
+    rest *= np.minimum(room, confidence / np.maximum(rest.max(axis=1), 1e-12))[:, None] * (1 - 1e-9)
+    rest[rows, best] = confidence
+    return rest
 
 
-def _regression() -> Any:
-    from sklearn.linear_model import LogisticRegression  # a second of import that only fitting may cost
-
-    return LogisticRegression
-
-
-def _discriminant(vectors: Vectors, classes: Indices, count: int) -> tuple[Vectors, Vectors]:
-    """Fisher's linear discriminant with a tenth of the shared covariance shrunk to a sphere."""
-    means = np.zeros((count, vectors.shape[1]))
-    np.add.at(means, classes, vectors)
-    means /= np.bincount(classes, minlength=count)[:, None]
-    rest = vectors - means[classes]
-    spread = rest.T @ rest / len(vectors)
-    dimensions = len(spread)
-    sphere = max(float(np.trace(spread)) / dimensions, 1e-6)
-    weights = np.linalg.solve(0.9 * spread + 0.1 * sphere * np.eye(dimensions), means.T)
-    bias = -0.5 * np.einsum("kd,dk->k", means, weights)
-    return weights.astype(np.float32), bias.astype(np.float32)
+@dataclass(frozen=True, slots=True)
+class _Learned:
+    shares: tuple[float, float, float]
+    temperature: float
+    scope: Floats
+    right: Floats
 
 
-def _tune(vectors: Vectors, classes: Indices, count: int, rng: np.random.Generator, seed: int) -> tuple[float, float]:
-    """(share of the discriminant, temperature) with the least loss on examples that the head has not seen."""
-    kept = _held_out(classes, rng)
-    if count < 2 or kept.sum() < 8 or len(np.unique(classes[~kept])) < count:
-        return 0.0, _WITHOUT_EXAMPLES
-    truth = classes[kept]
-    best = (math.inf, 0.0, _WITHOUT_EXAMPLES)
-    weights, bias = _linear(vectors[~kept], classes[~kept], count, seed)
-    other_weights, other_bias = _discriminant(vectors[~kept], classes[~kept], count)
-    seen = vectors[~kept]
-    scale = float(np.std(seen @ weights + bias) / max(np.std(seen @ other_weights + other_bias), 1e-9))
-    for share in _SHARES:
-        logits = (vectors[kept] @ (weights + share * scale * other_weights) + bias + share * scale * other_bias).astype(
-            np.float64
-        )
-        for temperature in np.geomspace(0.1, 3.0, 40):
-            likely = _softmax(logits / temperature)[np.arange(len(truth)), truth]
-            best = min(best, (float(-np.log(np.maximum(likely, 1e-9)).mean()), share, float(temperature)))
+def _rehearse(vectors: Vectors, classes: Indices, count: int, negatives: Vectors, rng: np.random.Generator) -> _Learned:
+    """What is learned from heads that have not seen some intents and some examples."""
+    learned = _Learned(_WITHOUT_REHEARSAL, 1.0 / _LOGITS_SPREAD, DEFAULT_SCOPE, DEFAULT_RIGHT)
+    if count < 2 or len(vectors) < 12 or np.median(np.bincount(classes)) < 2:
+        return learned
+    quarter = count // 4 if count >= 8 else 0
+    unseen = rng.permutation(count)
+    rehearsals = []
+    for turn in range(int(np.clip(20_000 // len(vectors), 1, 4 if quarter else 2))):
+        left_out = np.isin(classes, unseen[turn * quarter : (turn + 1) * quarter])
+        held = _held_out(classes, rng) & ~left_out
+        fitted = ~left_out & ~held
+        names, renumbered = np.unique(classes[fitted], return_inverse=True)
+        heads = _heads(vectors[fitted], renumbered, len(names), rng)
+        truth = np.searchsorted(names, classes[held])
+        rehearsals.append((vectors[fitted], renumbered, heads, vectors[held], truth, vectors[left_out]))
+    shares, temperature = _tune([(heads, seen, truth) for _, _, heads, seen, truth, _ in rehearsals])
+    found, right, kinds = [], [], []
+    for fitted_vectors, renumbered, heads, seen, truth, strange in rehearsals:
+        head = _blended(heads, shares, temperature)
+        known = surroundings(fitted_vectors, renumbered, len(head.bias), head.logits, rng)
+        asked = np.concatenate([seen, strange, negatives])
+        logits = head.logits(asked)
+        found.append(looks(asked, logits, known))
+        right.append(np.concatenate([logits[: len(seen)].argmax(axis=1) == truth, np.zeros(len(strange) + len(negatives))]))
+        kinds.append(np.repeat([0, 1, 2], [len(seen), len(strange), len(negatives)]))
+    scope, mix = fit_mixes(np.concatenate(found), np.concatenate(right), np.concatenate(kinds))
+    return _Learned(shares, temperature, scope, mix)
+
+
+def _tune(rehearsals: list[tuple[list[Head], Vectors, Indices]]) -> tuple[tuple[float, float, float], float]:
+    """Shares of the heads and temperature with the least loss on the examples held out."""
+    parts = [[head.logits(seen).astype(np.float64) for head in heads] for heads, seen, _ in rehearsals]
+    best = (np.inf, _WITHOUT_REHEARSAL, 1.0)
+    for shares in _SHARES:
+        if not sum(shares[:2]):
+            continue
+        logits = [sum((s * part for s, part in zip(shares, one, strict=True) if s), np.zeros(1)) for one in parts]
+        for temperature in np.geomspace(0.05, 0.7, 24):
+            losses = [_losses(z / temperature, truth) for z, (_, _, truth) in zip(logits, rehearsals, strict=True)]
+            best = min(best, (float(np.concatenate(losses).mean()), shares, float(temperature)))
     return best[1], best[2]
 
 
-_SHARES = (0.0, 0.2, 0.5, 1.0)
-_WITHOUT_EXAMPLES = 0.5
-"""Temperature where no example can be held out: about what ten examples an intent give."""
+def _losses(logits: Floats, truth: Indices) -> Floats:
+    top = logits.max(axis=1)
+    found: Floats = top + np.log(np.exp(logits - top[:, None]).sum(axis=1)) - logits[np.arange(len(truth)), truth]
+    return found
 
 
 def _held_out(classes: Indices, rng: np.random.Generator) -> NDArray[np.bool_]:
@@ -311,73 +319,103 @@ def _held_out(classes: Indices, rng: np.random.Generator) -> NDArray[np.bool_]:
     return held
 
 
-def _mix(
-    known: Vectors,
-    classes: Indices,
-    count: int,
-    negatives: Vectors,
-    tuned: tuple[float, float],
-    rng: np.random.Generator,
-    seed: int,
-) -> Floats:
-    """Coefficients of the out-of-scope score, by leaving a quarter of the intents out, twice; examples given are added."""
-    if count < 8 or len(classes) < 40:
-        return _DEFAULT_MIX.copy()
-    share, temperature = tuned
-    looks, outside = [], []
-    for _ in range(2):
-        left_out = np.isin(classes, rng.permutation(count)[: count // 4])
-        held = _held_out(classes, rng) & ~left_out
-        fitted = ~left_out & ~held
-        names, renumbered = np.unique(classes[fitted], return_inverse=True)
-        weights, bias = _linear(known[fitted], renumbered, len(names), seed, share)
-        examples = known[fitted][_sample(renumbered, rng)]
-        centres = _centres(known[fitted], renumbered, len(names))
-        seen = np.concatenate([known[held], known[left_out], negatives])
-        logits = seen @ weights + bias
-        looks.append(_looks(seen, logits, _softmax(logits.astype(np.float64) / temperature), examples, centres))
-        outside.append(np.concatenate([np.zeros(held.sum()), np.ones(left_out.sum() + len(negatives))]))
-    truth = np.concatenate(outside)
-    return _logistic(np.concatenate(looks), truth, seed) if 8 <= truth.sum() <= len(truth) - 8 else _DEFAULT_MIX.copy()
+def _heads(
+    vectors: Vectors, classes: Indices, count: int, rng: np.random.Generator, shares: tuple[float, ...] = (1.0, 1.0, 1.0)
+) -> list[Head]:
+    """Hidden layer, regression, discriminant; each one's logits have a standard deviation of 1. Without a share: all zero."""
+    found = []
+    for share, fit in zip(shares, (_hidden, _regression, _discriminant), strict=True):
+        if count < 2 or not share:
+            found.append(_linear(np.zeros((vectors.shape[1], count)), np.zeros(count)))
+            continue
+        head = fit(vectors, classes, count, rng)
+        found.append(_scaled(head, 1.0 / max(float(np.std(head.logits(vectors))), 0.05)))
+    return found
 
 
-def _logistic(looks: Floats, outside: Floats, seed: int) -> Floats:
-    """Bias and slopes; a slope that would call a question in scope for being far away is set to zero."""
-    regression = _regression()
+def _regression(vectors: Vectors, classes: Indices, count: int, rng: np.random.Generator) -> Head:
+    from sklearn import linear_model  # a second of import that only fitting may cost
 
-    centre, scale = looks.mean(axis=0), np.maximum(looks.std(axis=0), 1e-6)
-    fitted = regression(C=_MIX_STRENGTH, class_weight="balanced", random_state=seed).fit((looks - centre) / scale, outside)
-    slopes = np.minimum(fitted.coef_[0], 0.0)
-    # The strength that ranks best is too weak to be calibrated: one factor and the bias are fitted again without it.
-    ranked = ((looks - centre) / scale) @ slopes
-    again = regression(C=1e3, class_weight="balanced", random_state=seed).fit(ranked[:, None], outside)
-    factor = max(float(again.coef_[0, 0]), 1e-3)
-    slopes = slopes * factor / scale
-    return np.concatenate([again.intercept_ - centre @ slopes, slopes]).astype(np.float64)
+    regression: Any = linear_model.LogisticRegression
+    fitted = regression(C=_STRENGTH, max_iter=300, tol=1e-3).fit(vectors, classes)
+    weights, bias = fitted.coef_.T, fitted.intercept_
+    if count == 2:  # scikit-learn gives one column for two classes; half each way is the same model
+        weights, bias = np.concatenate([-weights / 2, weights / 2], axis=1), np.concatenate([-bias / 2, bias / 2])
+    return _linear(weights, bias)
 
 
-_MIX_STRENGTH = 0.01
+def _discriminant(vectors: Vectors, classes: Indices, count: int, rng: np.random.Generator) -> Head:
+    means, spread = shrunk(vectors, classes, count)
+    weights = np.linalg.solve(spread, means.T)
+    bias: Floats = -0.5 * np.einsum("kd,dk->k", means, weights)
+    return _linear(weights.astype(np.float64), bias)
 
 
-def _sample(classes: Indices, rng: np.random.Generator) -> Indices:
-    """Rows of at most `_MOST_PER_INTENT` examples an intent."""
-    rows = [rng.permutation(np.flatnonzero(classes == wanted))[:_MOST_PER_INTENT] for wanted in np.unique(classes)]
-    return np.sort(np.concatenate(rows))
+def _hidden(vectors: Vectors, classes: Indices, count: int, rng: np.random.Generator) -> Head:
+    """One hidden layer by AdamW with a cosine schedule."""
+    (n, dimensions), size = vectors.shape, min(_BATCH, len(vectors))
+    shapes = ((dimensions, _HIDDEN), (_HIDDEN,), (_HIDDEN, count), (count,))
+    spreads = (np.sqrt(2.0), 0.0, np.sqrt(1.0 / _HIDDEN), 0.0)
+    values = [(rng.standard_normal(shape) * spread).astype(np.float32) for shape, spread in zip(shapes, spreads, strict=True)]
+    means, squares = [np.zeros_like(value) for value in values], [np.zeros_like(value) for value in values]
+    steps = max(_PASSES * (n // size), _LEAST_STEPS)
+    order: list[int] = []
+    for step in range(1, steps + 1):
+        if len(order) < size:
+            order = rng.permutation(n).tolist()
+        rows, order = np.asarray(order[:size]), order[size:]
+        asked = vectors[rows]
+        hidden = asked @ values[0] + values[1]
+        open_ = ((hidden > 0) & (rng.random(hidden.shape, dtype=np.float32) > _DROPOUT)) / np.float32(1 - _DROPOUT)
+        hidden *= open_
+        slope = _softmax(hidden @ values[2] + values[3])
+        slope[np.arange(size), classes[rows]] -= 1.0
+        slope /= size
+        back = (slope @ values[2].T) * open_
+        rate = np.float32(_RATE * 0.5 * (1 + np.cos(np.pi * step / steps)))
+        for value, mean, square, gradient in zip(
+            values, means, squares, (asked.T @ back, back.sum(axis=0), hidden.T @ slope, slope.sum(axis=0)), strict=True
+        ):
+            mean += np.float32(0.1) * (gradient - mean)
+            square += np.float32(0.01) * (gradient * gradient - square)
+            value *= 1 - rate * np.float32(_DECAY if value.ndim > 1 else 0.0)
+            value -= (rate / np.float32(1 - 0.9**step)) * mean / (np.sqrt(square / np.float32(1 - 0.99**step)) + np.float32(1e-8))
+    return Head(np.zeros((dimensions, count), dtype=np.float32), values[3], values[0], values[1], values[2])
 
 
-def _centres(vectors: Vectors, classes: Indices, count: int) -> Vectors:
-    sums = np.zeros((count, vectors.shape[1]), dtype=np.float32)
-    np.add.at(sums, classes, vectors)
-    centres: Vectors = (sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)).astype(np.float32)
-    return centres
+def _linear(weights: Floats, bias: Floats) -> Head:
+    nothing = np.zeros((len(weights), 0), dtype=np.float32)
+    return Head(
+        weights.astype(np.float32),
+        bias.astype(np.float32),
+        nothing,
+        np.zeros(0, np.float32),
+        np.zeros((0, len(bias)), np.float32),
+    )
+
+
+def _scaled(head: Head, factor: float) -> Head:
+    by = np.float32(factor)
+    return Head(head.weights * by, head.bias * by, head.inner, head.inner_bias, head.outer * by)
+
+
+def _blended(heads: list[Head], shares: Sequence[float], temperature: float) -> Head:
+    """The sum of the heads by their shares is one head."""
+    parts = [_scaled(head, share / temperature) for head, share in zip(heads, shares, strict=True) if share]
+    return Head(
+        np.sum([part.weights for part in parts], axis=0),
+        np.sum([part.bias for part in parts], axis=0),
+        np.concatenate([part.inner for part in parts], axis=1),
+        np.concatenate([part.inner_bias for part in parts]),
+        np.concatenate([part.outer for part in parts]),
+    )
+
+
+def _rounded(head: Head) -> Head:
+    return Head(*(half(array) for array in head.arrays().values()))
 
 
 def _softmax(logits: Floats) -> Floats:
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     found: Floats = powers / powers.sum(axis=1, keepdims=True)
-    return found
-
-
-def _sigmoid(logits: Floats) -> Floats:
-    found: Floats = 1.0 / (1.0 + np.exp(-np.clip(logits, -40.0, 40.0)))
     return found

@@ -1,7 +1,6 @@
 """Settled conversations into scores, and scores into review items. Runs in the worker; nothing slow inside a session."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
@@ -15,30 +14,21 @@ from sqlmodel import Session, col
 from scoring import acquire
 from scoring.encoder import Encoder
 from scoring.intents import IntentModel
-from scoring.scorer import LEAST_SIMILARITY, NEAREST, Scored, Scorer, cluster
-from scoring.vectors import content_hash, gather
-from service import models
+from scoring.scorer import Scored, Scorer, cluster
+from scoring.vectors import content_hash
 from service.db import Database, chunks, claim, insert_into, table_of
 from service.logs import place_of
-from service.models import Article, ArticleStatus, Conversation, Evidence, Exchange, ItemState, ReviewItem, Round
+from service.models import Conversation, Evidence, Exchange, ItemState, ReviewItem, Round
 from service.settings import QueueSettings
+from service.suggest import Suggestions
 from service.transcripts import load_transcripts
-from service.vectors import FaissPast, PgvectorPast, StoredVectors, mark_asked, vectors_of
+from service.vectors import FaissPast, PgvectorPast, mark_asked, vectors_of
 
 log = structlog.get_logger()
 SCORE_LEASE = timedelta(minutes=10)
 TRY_AGAIN = timedelta(hours=1)
 POOL = 20_000
 _PICK_LOCK = 0x7069_636B
-
-
-@dataclass
-class Articles:
-    """The active articles' questions as vectors, kept until an article changes."""
-
-    last_version: int = 0
-    ids: list[int] = field(default_factory=list)
-    matrix: Any = None
 
 
 class Triage:
@@ -52,7 +42,7 @@ class Triage:
         self._scorer = scorer
         self._past = past
         self._queue = queue
-        self._articles = Articles()
+        self._suggestions = Suggestions(db, encoder, past)
 
     def score_due(self, intents: Mapping[str, IntentModel], now: datetime, limit: int) -> int:
         """Claim conversations that have settled, score them, store the scores; how many were claimed."""
@@ -231,7 +221,7 @@ class Triage:
         )
         picks = {pool_ids[choice.index]: choice for choice in drawn}
         picks.update((candidates[choice.index].id, choice) for choice in chosen)
-        suggestions = self._suggest(sorted(picks))
+        suggestions = self._suggestions.of(sorted(picks))
         with self._db.write() as session:
             return self._add_items(session, picks, suggestions, len(pool_ids), urgent + explore, now)
 
@@ -248,50 +238,6 @@ class Triage:
         eligible = select(col(Exchange.id)).where(_eligible(), col(Exchange.priority) >= self._queue.urgent_priority)
         urgent = session.execute(select(func.count()).select_from(eligible.limit(room).subquery())).scalar_one()
         return min(urgent, room - explore), explore
-
-    def _suggest(self, exchange_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-        """Per exchange its look-alikes with what they were answered, and the articles nearest to its question."""
-        with self._db.read() as session:
-            rows = session.execute(
-                select(
-                    col(Exchange.id),
-                    col(Exchange.source),
-                    col(Exchange.question_hash),
-                    col(Exchange.conversation_id),
-                ).where(col(Exchange.id).in_(exchange_ids))
-            ).all()
-        size = self._encoder.dimensions
-        questions = vectors_of(self._db, self._encoder.digest, [bytes(row.question_hash) for row in rows], size)
-        self._refresh_articles()
-        suggestions: dict[int, dict[str, Any]] = {}
-        for i, row in enumerate(rows):
-            (near,) = self._past.search(row.source, questions[i : i + 1], NEAREST + 4)
-            similar = [
-                {"exchange_id": key, "similarity": round(cosine, 3)}
-                for key, cosine in near
-                if key != row.id and cosine >= LEAST_SIMILARITY
-            ]
-            suggestions[row.id] = {"similar": similar[:NEAREST], "articles": self._nearest_articles(questions[i])}
-        return suggestions
-
-    def _refresh_articles(self) -> None:
-        with self._db.read() as session:
-            last = session.execute(select(func.max(col(models.ArticleVersion.id)))).scalar_one() or 0
-            if last == self._articles.last_version:
-                return
-            active = session.execute(select(Article).where(col(Article.status) == ArticleStatus.active)).scalars().all()
-        asked = [(article.id or 0, question) for article in active for question in (article.question, *article.variants)]
-        vectors = gather((question for _, question in asked), self._encoder, StoredVectors(self._db))
-        self._articles = Articles(last, [i for i, _ in asked], vectors.of([question for _, question in asked]))
-
-    def _nearest_articles(self, question: Any) -> list[dict[str, Any]]:
-        if not self._articles.ids or not question.any():
-            return []
-        best: dict[int, float] = {}
-        for article_id, cosine in zip(self._articles.ids, self._articles.matrix @ question, strict=True):
-            best[article_id] = max(best.get(article_id, -1.0), float(cosine))
-        nearest = sorted(best.items(), key=lambda pair: -pair[1])[:3]
-        return [{"article_id": article_id, "similarity": round(cosine, 3)} for article_id, cosine in nearest]
 
     def _add_items(
         self,

@@ -75,6 +75,50 @@ def test_an_empty_question_belongs_to_no_intent() -> None:
     assert found[0].out_of_scope == 1.0
 
 
+def test_no_intent_is_ranked_above_the_predicted_one() -> None:
+    between = sum(make_vectors(20, around=i, spread=0.3) for i in range(12))
+
+    for one in make_model(12, 6).predict(between / np.linalg.norm(between, axis=1, keepdims=True)):
+        shares = [share for _, share in one.ranking]
+        assert one.ranking[0] == (one.intent, one.confidence)
+        assert shares == sorted(shares, reverse=True)
+        assert sum(shares) <= 1 + 1e-6
+
+
+@pytest.mark.parametrize("examples", [1, 3, 20])
+def test_the_same_examples_for_every_intent_still_give_a_model(examples: int) -> None:
+    same = np.repeat(make_vectors(1), examples * 9, axis=0)
+
+    model = IntentModel.fit(same, [f"intent_{i % 9}" for i in range(len(same))], 0, "test-encoder")
+
+    (found,) = model.predict(same[:1])
+    assert 0 <= found.confidence <= 1
+    assert 0 <= found.out_of_scope <= 1
+
+
+def test_an_intent_that_no_example_names_is_found_out_of_scope() -> None:
+    model = make_model(16, 12)
+
+    inside = model.predict(np.concatenate([make_vectors(5, around=i, spread=0.08) for i in range(16)]))
+    outside = model.predict(np.concatenate([make_vectors(5, around=i, spread=0.08) for i in range(16, 24)]))
+
+    assert np.mean([one.out_of_scope < 0.5 for one in inside]) > 0.8
+    assert np.mean([one.out_of_scope > 0.5 for one in outside]) > 0.8
+
+
+def test_examples_given_as_out_of_scope_raise_the_score_of_their_like() -> None:
+    vectors = np.concatenate([make_vectors(12, around=i) for i in range(16)])
+    names = [f"intent_{i}" for i in range(16) for _ in range(12)]
+    like = vectors[:12] + vectors[12:24]
+    like /= np.linalg.norm(like, axis=1, keepdims=True)
+
+    without = IntentModel.fit(vectors, names).predict(like)
+    model = IntentModel.fit(np.concatenate([vectors, like]), [*names, *["oos"] * 12])
+
+    assert np.mean([one.out_of_scope for one in model.predict(like)]) >= np.mean([one.out_of_scope for one in without]) - 0.05
+    assert np.mean([one.out_of_scope < 0.5 for one in model.predict(vectors)]) > 0.8
+
+
 def test_no_questions_give_no_predictions() -> None:
     assert make_model().predict(np.zeros((0, 32), dtype=np.float32)) == []
 
@@ -94,7 +138,7 @@ def test_a_saved_model_predicts_the_same(tmp_path: Path) -> None:
     for one, other in zip(model.predict(make_vectors(8, 3)), loaded.predict(make_vectors(8, 3)), strict=True):
         assert one.intent == other.intent
         assert one.confidence == pytest.approx(other.confidence, abs=1e-6)
-        assert one.out_of_scope == pytest.approx(other.out_of_scope, abs=1e-2)  # examples are kept in 16 bits
+        assert one.out_of_scope == pytest.approx(other.out_of_scope, abs=1e-6)
 
 
 def test_a_model_for_another_encoder_is_refused(tmp_path: Path) -> None:

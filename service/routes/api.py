@@ -1,19 +1,41 @@
 """The JSON API under /api/v1: for programs with a token, and for the pages' own script."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from fastapi.security import HTTPBearer
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from connectors.events import Conversation, Event, events_of
+from connectors.events import events_of
 from service import articles, queue, review
 from service.db import Database
 from service.errors import Conflict, LeaseLost, NotFound
 from service.ingest import gather, store
-from service.models import Article, ArticleStatus, ArticleVersion, ItemState, RootCause, Scope, VerdictLabel
+from service.models import Article, ArticleStatus, ArticleVersion, ItemState, Scope
 from service.routes.access import Now, ReadSession, ReviewerId, WriteSession, needs, settings_of
+from service.routes.api_models import (
+    ArticleIn,
+    ArticleOut,
+    ChangeOut,
+    ChangesOut,
+    ClaimOut,
+    ConversationsIn,
+    CountsOut,
+    DecisionIn,
+    EvidenceOut,
+    FeedbackOut,
+    FencedReasonIn,
+    FenceIn,
+    FilterIn,
+    ItemDetailOut,
+    ItemOut,
+    NearestOut,
+    ReasonIn,
+    SimilarOut,
+    TurnOut,
+    VerdictOut,
+)
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
     401: {"description": "No valid token."},
@@ -24,194 +46,6 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 # The scheme is for the documentation: `authenticate` has read the token by then.
 router = APIRouter(prefix="/api/v1", responses=_ERRORS, dependencies=[Depends(HTTPBearer(auto_error=False))])
 MAY_REVIEW = Depends(needs(Scope.review))
-Text = Annotated[str, Field(max_length=review.MOST_TEXT)]
-
-
-class _Out(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
-
-
-class _In(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class EvidenceOut(_Out):
-    name: str
-    value: float
-    probability: float
-    turn_ids: list[str]
-    note: str
-    detail: dict[str, Any]
-
-
-class ItemOut(_Out):
-    """A review item as the queue lists it."""
-
-    id: int
-    state: ItemState
-    priority: float
-    strategy: str
-    propensity: float
-    reason: str
-    created_at: datetime
-    question: str
-    answer: str
-    intent: str | None
-    source: str
-    cluster_size: int
-    holder: str | None
-    evidence: list[EvidenceOut]
-
-
-class TurnOut(_Out):
-    id: str = Field(validation_alias="external_id")
-    role: str
-    text: str
-    at: datetime | None
-    intent: dict[str, Any] | None
-    retrieval: list[dict[str, Any]] | None
-
-
-class FeedbackOut(_Out):
-    turn_id: str | None = Field(validation_alias="turn_external_id")
-    rating: float | None
-    scale: str | None
-    comment: str | None
-    at: datetime | None
-
-
-class SimilarOut(BaseModel):
-    exchange_id: int
-    conversation_id: str
-    question: str
-    answer: str
-    similarity: float
-    verdict: VerdictLabel | None
-
-
-class ArticleOut(_Out):
-    id: int
-    key: str
-    version: int
-    question: str
-    variants: list[str]
-    answer: str
-    intent: str | None
-    status: ArticleStatus
-    updated_at: datetime
-
-
-class NearestOut(BaseModel):
-    article: ArticleOut
-    similarity: float
-
-
-class VerdictOut(_Out):
-    id: int
-    label: VerdictLabel
-    intent: str | None
-    answer: str | None
-    causes: list[RootCause]
-    comment: str | None
-    decided_at: datetime
-    withdrawn_at: datetime | None
-    withdrawn_reason: str | None
-
-
-class ItemDetailOut(ItemOut):
-    """A review item with all that a reviewer needs to decide it."""
-
-    turn_id: str
-    conversation_id: str
-    turns: list[TurnOut]
-    feedback: list[FeedbackOut]
-    similar: list[SimilarOut]
-    articles: list[NearestOut]
-    verdicts: list[VerdictOut]
-    draft: dict[str, Any] | None
-    intents: list[str]
-    remark: str | None
-
-
-class ClaimOut(_Out):
-    """`fence` proves the claim: send it with every later step."""
-
-    item_id: int
-    fence: int
-    until: datetime
-
-
-class FilterIn(_In):
-    signal: str | None = None
-    source: str | None = None
-    strategy: str | None = None
-
-
-class FenceIn(_In):
-    fence: int
-
-
-class ReasonIn(_In):
-    reason: Text
-
-
-class FencedReasonIn(ReasonIn):
-    fence: int
-
-
-class DecisionIn(_In):
-    """`answer` makes a new article, or the next version of the article `article_id`."""
-
-    fence: int
-    label: VerdictLabel
-    intent: Text | None = None
-    answer: Text | None = None
-    question: Text | None = None
-    article_id: int | None = None
-    causes: list[RootCause] = []
-    comment: Text | None = None
-
-
-class ArticleIn(_In):
-    key: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,120}$")] | None = None
-    question: Text
-    answer: Text
-    variants: list[Text] = []
-    intent: Text | None = None
-    status: ArticleStatus = ArticleStatus.active
-    expected_version: int | None = Field(None, description="refuse if the article is at another version by now")
-
-
-class ChangeOut(BaseModel):
-    """One article version. A paused article must no longer be used."""
-
-    key: str
-    version: int
-    question: str
-    variants: list[str]
-    answer: str
-    intent: str | None
-    status: ArticleStatus
-    origin: str
-    changed_at: datetime
-    cursor: str
-
-
-class ChangesOut(BaseModel):
-    """Continue with `after=cursor`; `more` says that there is more right now."""
-
-    changes: list[ChangeOut]
-    cursor: str
-    more: bool
-
-
-class CountsOut(_Out):
-    open: int
-    held: int
-    done: int
-    not_reviewable: int
-    exchanges: int
-    unscored: int
 
 
 # --- the queue ----------------------------------------------------------------------------------------------------
@@ -364,11 +198,6 @@ def change_article(
 
 
 # --- ingest -------------------------------------------------------------------------------------------------------
-
-
-class ConversationsIn(BaseModel):
-    conversations: Annotated[list[Conversation], Field(max_length=1000)] = []
-    events: Annotated[list[Event], Field(max_length=10_000)] = []
 
 
 @router.post("/sources/{source}/conversations", tags=["ingest"], status_code=202, dependencies=[Depends(needs(Scope.ingest))])
