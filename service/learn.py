@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlmodel import Session, col
 
 from scoring.encoder import Encoder
-from scoring.intents import IntentModel, IntentModelUnusable
+from scoring.intents import FORMAT, IntentModel, IntentModelUnusable
 from scoring.vectors import gather
 from service.db import Database, insert_into
 from service.models import Example, Model
@@ -37,12 +37,17 @@ def refit_due(db: Database, encoder: Encoder, now: datetime) -> int:
         }
     done = 0
     for source, added_at, count in changed:
-        at, examples, digest = last.get(source, (None, 0, ""))
-        if count < LEAST_EXAMPLES or (at is not None and at >= added_at and examples == count and digest == encoder.digest):
+        at, examples, made_for = last.get(source, (None, 0, ""))
+        if count < LEAST_EXAMPLES or (at is not None and at >= added_at and examples == count and made_for == _made_for(encoder)):
             continue
         _fit(db, encoder, source, count, now)
         done += 1
     return done
+
+
+def _made_for(encoder: Encoder) -> str:
+    """What a stored model must match to be read: the encoder's digest and the file's format."""
+    return f"{encoder.digest} {FORMAT}"
 
 
 def _fit(db: Database, encoder: Encoder, source: str, count: int, now: datetime) -> None:
@@ -59,7 +64,7 @@ def _fit(db: Database, encoder: Encoder, source: str, count: int, now: datetime)
         "kind": INTENTS,
         "source": source,
         "version": model.version,
-        "encoder": encoder.digest,
+        "encoder": _made_for(encoder),
         "examples": count,
         "content": _through_file(model.save),
         "fitted_at": now,

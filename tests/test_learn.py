@@ -61,5 +61,5 @@ def test_another_encoder_gets_a_model_of_its_own(db: Database, hashing: Encoder)
     fitted = refit_due(db, other, NOW + timedelta(seconds=2))
 
     assert fitted == 1
-    assert {model.encoder for model in rows_of(db, Model)} == {hashing.digest, other.digest}
+    assert {model.encoder.split()[0] for model in rows_of(db, Model)} == {hashing.digest, other.digest}
     assert "standard" in IntentModels(db, other).current()
