@@ -30,7 +30,7 @@ from service.db import Database
 from service.migrate import upgrade
 
 SECRET = "whsec_YmVuY2htYXJrLXNlY3JldC0wMTIzNDU2Nzg5YWI="
-CONNECTIONS = 32
+CONNECTIONS = 64
 SLICES = 20
 STEADY = 200
 STEADY_PER_SECOND = 1.0
@@ -137,7 +137,7 @@ def _scoring(db: Database) -> dict[str, Any]:
             started = time.perf_counter()
         if not left:
             break
-        time.sleep(0.05)
+        time.sleep(0.25)
     seconds = time.perf_counter() - (started or 0)
     exchanges = _count(db, "SELECT count(*) FROM exchange")
     return {"exchanges": exchanges, "scoring_s": round(seconds, 1), "exchanges_per_s": round(exchanges / seconds, 1)}

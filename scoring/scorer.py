@@ -23,9 +23,11 @@ from scoring.weights import Weights
 
 NEAREST = 8
 _FIGURE = re.compile(r"\d")
-# Below this cosine two questions hardly ask the same; such neighbours are not worth reading. People word the same question
-# so differently that true paraphrases in support chats go down to about here.
-LEAST_SIMILARITY = 0.45
+# Below this cosine two questions hardly ask the same; such neighbours are not worth reading.
+LEAST_SIMILARITY = 0.6
+# People word the same question so differently that true paraphrases in support chats go down to about here. So far only
+# answers that state a figure can be compared.
+LEAST_WITH_FIGURE = 0.45
 
 
 class UnknownSignal(ValueError):
@@ -154,7 +156,9 @@ class Scorer:
                     for key, cosine in in_batch
                     if exchanges[-key - 1].conversation_id != exchanges[i].conversation_id
                 ]
-                near[i] = [pair for pair in others + list(in_past) if pair[1] >= LEAST_SIMILARITY]
+                least = LEAST_WITH_FIGURE if _FIGURE.search(exchanges[i].answer) else LEAST_SIMILARITY
+                best = sorted((pair for pair in others + list(in_past) if pair[1] >= least), key=lambda pair: -pair[1])
+                near[i] = best[: NEAREST + 4]  # some more than are kept: the past may hold this very conversation
         return near
 
     def _describe(

@@ -128,10 +128,10 @@ def changed(session: Session, statement: Update) -> int:
     return cast("CursorResult[Any]", session.execute(statement)).rowcount
 
 
-def insert_into(session: Session, model: type[SQLModel]) -> Any:
-    """An insert that can say ON CONFLICT, in the words of the session's database."""
-    table = table_of(model)
-    return postgresql_insert(table) if session.get_bind().dialect.name == "postgresql" else sqlite_insert(table)
+def insert_into(where: Session | str, model: type[SQLModel]) -> Any:
+    """An insert that can say ON CONFLICT, in the words of the session's database (or of the dialect named)."""
+    dialect = where if isinstance(where, str) else where.get_bind().dialect.name
+    return postgresql_insert(table_of(model)) if dialect == "postgresql" else sqlite_insert(table_of(model))
 
 
 def chunks(items: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:

@@ -10,10 +10,11 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import structlog
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import Connection, bindparam, select, update
 from sqlmodel import Session
 
 from connectors.errors import Reject
@@ -27,13 +28,15 @@ from service.privacy import Redact, redact_all
 
 log = structlog.get_logger()
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
+# How long a group waits for more to join it: what a commit costs is shared by all in it.
+GATHER_SECONDS = 0.001
 
 # Built once: putting a statement together costs more than SQLite takes to run it.
 _DELIVERY, _CONVERSATION = table_of(models.Delivery), table_of(models.Conversation)
 _SEEN = select(_DELIVERY.c.source, _DELIVERY.c.external_id).where(
     _DELIVERY.c.external_id.in_(bindparam("keys", expanding=True)), _DELIVERY.c.state == models.DeliveryState.accepted
 )
-_CONVERSATIONS = select(_CONVERSATION.c.external_id, _CONVERSATION.c.id).where(
+_CONVERSATIONS = select(_CONVERSATION).where(
     _CONVERSATION.c.source == bindparam("of"), _CONVERSATION.c.external_id.in_(bindparam("keys", expanding=True))
 )
 _HELD = (
@@ -50,6 +53,25 @@ _KNOWN = {
     )
     for model in (models.Turn, models.Feedback)
 }
+_NEW = {model: table_of(model).insert() for model in (models.Turn, models.Feedback)}
+_REPLACE = {
+    model: update(table_of(model)).where(table_of(model).c.id == bindparam("row")) for model in (models.Turn, models.Feedback)
+}
+
+
+@cache
+def _new_conversations(dialect: str) -> Any:
+    return insert_into(dialect, models.Conversation).on_conflict_do_nothing(index_elements=["source", "external_id"])
+
+
+@cache
+def _new_deliveries(dialect: str) -> Any:
+    insert = insert_into(dialect, models.Delivery)
+    return insert.on_conflict_do_update(  # an unreadable delivery that came again and can be read now
+        index_elements=["source", "external_id"],
+        set_={name: insert.excluded[name] for name in ("state", "reason", "body")},
+        where=_DELIVERY.c.state == models.DeliveryState.unreadable,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +125,7 @@ class Ingest:
 
     async def _commit_waiting(self) -> None:
         while self._waiting:
+            await asyncio.sleep(GATHER_SECONDS)
             group, self._waiting = self._waiting, []
             outcomes = await asyncio.to_thread(self._commit, [received for received, _ in group])
             for (_, done), outcome in zip(group, outcomes, strict=True):
@@ -136,11 +159,11 @@ def accept(db: Database, group: Sequence[Received], redact: Redact, settle: time
     with db.write() as session:
         for source, of_source in told.items():
             store(session, source, of_source, settle, now)
-        return _keep_deliveries(session, group, now)
+        return _keep_deliveries(session.connection(), group, now)
 
 
-def _keep_deliveries(session: Session, group: Sequence[Received], now: datetime) -> int:
-    unseen = _unseen(session, group)
+def _keep_deliveries(connection: Connection, group: Sequence[Received], now: datetime) -> int:
+    unseen = _unseen(connection, group)
     rows = [
         {
             "source": received.source,
@@ -153,23 +176,15 @@ def _keep_deliveries(session: Session, group: Sequence[Received], now: datetime)
         for received in unseen
     ]
     if rows:
-        insert = insert_into(session, models.Delivery)
-        session.execute(
-            insert.on_conflict_do_update(  # an unreadable delivery that came again and can be read now
-                index_elements=["source", "external_id"],
-                set_={name: insert.excluded[name] for name in ("state", "reason", "body")},
-                where=table_of(models.Delivery).c.state == models.DeliveryState.unreadable,
-            ),
-            rows,
-        )
+        connection.execute(_new_deliveries(connection.dialect.name), rows)
     return len(unseen)
 
 
-def _unseen(session: Session, group: Sequence[Received]) -> list[Received]:
+def _unseen(connection: Connection, group: Sequence[Received]) -> list[Received]:
     first = {(received.source, received.delivery.id): received for received in reversed(group)}
     seen: set[tuple[str, str]] = set()
     for part in chunks(sorted({external_id for _, external_id in first})):
-        seen.update((source, external_id) for source, external_id in session.execute(_SEEN, {"keys": part}))
+        seen.update((source, external_id) for source, external_id in connection.execute(_SEEN, {"keys": part}))
     return [received for key, received in first.items() if key not in seen]
 
 
@@ -177,12 +192,13 @@ def store(session: Session, source: str, told: Told, settle: timedelta, now: dat
     """Join what was told into the rows of its conversations, and set when each is due to be scored."""
     if not told:
         return
-    before = _lock(session, source, sorted(told), now)
+    connection = session.connection()
+    before = _lock(connection, source, sorted(told), now)
     ids = {key: row.id for key, row in before.items()}
     for keys in chunks(sorted(told)):
         part = {key: told[key] for key in keys}
-        turned = _store_turns(session, {ids[key]: about.turns for key, about in part.items() if about.turns}, now)
-        rated = _store_feedback(session, {ids[key]: about.feedback for key, about in part.items() if about.feedback})
+        turned = _store_turns(connection, {ids[key]: about.turns for key, about in part.items() if about.turns}, now)
+        rated = _store_feedback(connection, {ids[key]: about.feedback for key, about in part.items() if about.feedback})
         changes = []
         for key, about in part.items():
             row = before[key]
@@ -214,7 +230,7 @@ def store(session: Session, source: str, told: Told, settle: timedelta, now: dat
                 }
             )
         if changes:
-            session.execute(_CHANGE, changes)
+            connection.execute(_CHANGE, changes)
 
 
 def gather(events: Iterable[Event], redact: Redact) -> Told:
@@ -266,44 +282,45 @@ def _add_feedback(about: _Told, turn_id: str | None, feedback: GivenFeedback, re
     about.feedback[key] = _latest(about.feedback.get(key), row)
 
 
-def _lock(session: Session, source: str, keys: Sequence[str], now: datetime) -> dict[str, Any]:
+def _lock(connection: Connection, source: str, keys: Sequence[str], now: datetime) -> dict[str, Any]:
     """The conversations' rows, made where missing, held against other writers until we commit.
 
     All are made before any is held, made in the order of their names and held in that of their ids (as scoring holds
     them): so no two writers ever wait for each other.
     """
-    ids: list[int] = []
+    rows: dict[str, Any] = {}
     for part in chunks(keys):
         look = {"of": source, "keys": part}
-        known = {row.external_id: row.id for row in session.execute(_CONVERSATIONS, look)}
+        known = {row.external_id: row for row in connection.execute(_CONVERSATIONS, look)}
         missing = [
             {"source": source, "external_id": key, "closed": False, "details": {}, "received_at": now, "revision": 0}
             for key in part
             if key not in known
         ]
         if missing:
-            insert = insert_into(session, models.Conversation)
-            session.execute(insert.on_conflict_do_nothing(index_elements=["source", "external_id"]), missing)
-            known = {row.external_id: row.id for row in session.execute(_CONVERSATIONS, look)}
-        ids += known.values()
+            connection.execute(_new_conversations(connection.dialect.name), missing)
+            known = {row.external_id: row for row in connection.execute(_CONVERSATIONS, look)}
+        rows |= known
+    if connection.dialect.name == "sqlite":  # we are the one writer since the session began
+        return rows
     held: dict[str, Any] = {}
-    for some in chunks(sorted(ids)):
-        held.update((row.external_id, row) for row in session.execute(_HELD, {"ids": some}))
+    for some in chunks(sorted(row.id for row in rows.values())):
+        held.update((row.external_id, row) for row in connection.execute(_HELD, {"ids": some}))
     return held
 
 
-def _store_turns(session: Session, told: dict[int, dict[str, dict[str, Any]]], now: datetime) -> set[int]:
+def _store_turns(connection: Connection, told: dict[int, dict[str, dict[str, Any]]], now: datetime) -> set[int]:
     columns = ("external_id", "role", "text", "at", "edited_at", "position", "intent", "retrieval", "details")
-    return _merge(session, models.Turn, told, columns, {"received_at": now})
+    return _merge(connection, models.Turn, told, columns, {"received_at": now})
 
 
-def _store_feedback(session: Session, told: dict[int, dict[str, dict[str, Any]]]) -> set[int]:
+def _store_feedback(connection: Connection, told: dict[int, dict[str, dict[str, Any]]]) -> set[int]:
     columns = ("external_id", "turn_external_id", "rating", "scale", "comment", "at", "details")
-    return _merge(session, models.Feedback, told, columns, {})
+    return _merge(connection, models.Feedback, told, columns, {})
 
 
 def _merge(
-    session: Session,
+    connection: Connection,
     model: type[models.Turn] | type[models.Feedback],
     told: dict[int, dict[str, dict[str, Any]]],
     columns: Sequence[str],
@@ -312,11 +329,10 @@ def _merge(
     """Insert what is new, replace what a later telling supersedes; the conversations in which anything changed."""
     if not told:
         return set()
-    table = table_of(model)
     wanted = {(conversation_id, key): row for conversation_id, rows in told.items() for key, row in rows.items()}
     existing: dict[tuple[int, str], Any] = {}
     for part in chunks(sorted({key for _, key in wanted})):
-        known = session.execute(_KNOWN[model], {"ids": sorted(told), "keys": part})
+        known = connection.execute(_KNOWN[model], {"ids": sorted(told), "keys": part})
         existing.update(((row.conversation_id, row.external_id), row) for row in known)
     inserts, updates = [], []
     for (conversation_id, key), row in wanted.items():
@@ -329,9 +345,9 @@ def _merge(
         if _canonical(after) != _canonical(before):
             updates.append({"row": old.id, **after})
     if inserts:
-        session.execute(table.insert(), inserts)
+        connection.execute(_NEW[model], inserts)
     if updates:
-        session.execute(update(table).where(table.c.id == bindparam("row")), updates)
+        connection.execute(_REPLACE[model], updates)
     changed = {row["row"] for row in updates}
     return {row["conversation_id"] for row in inserts} | {
         conversation_id for (conversation_id, _), old in existing.items() if old.id in changed

@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     encoder: str = Field("packaged", description="'packaged', a model directory, a hub name, or 'hashing' (no model, for trials)")
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 where the processor has AMX")
     threads: int = Field(0, ge=0, description="threads for encoding; 0 is all cores")
-    score_batch: int = Field(256, ge=1, le=4096, description="conversations that a worker claims and scores at once")
+    score_batch: int = Field(512, ge=1, le=4096, description="conversations that a worker claims and scores at once")
     signals_off: list[str] = Field(default=[], description="signals that are not measured")
     queue: QueueSettings = QueueSettings()
     worker_idle_seconds: float = Field(0.5, gt=0, description="how long an idle worker waits before it looks again")
