@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import JSON, DateTime, Dialect, LargeBinary, Table, Update, create_engine, event, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Connection, CursorResult, Engine, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
@@ -131,7 +130,11 @@ def changed(session: Session, statement: Update) -> int:
 def insert_into(where: Session | str, model: type[SQLModel]) -> Any:
     """An insert that can say ON CONFLICT, in the words of the session's database (or of the dialect named)."""
     dialect = where if isinstance(where, str) else where.get_bind().dialect.name
-    return postgresql_insert(table_of(model)) if dialect == "postgresql" else sqlite_insert(table_of(model))
+    if dialect != "postgresql":
+        return sqlite_insert(table_of(model))
+    from sqlalchemy.dialects.postgresql import insert  # commands on SQLite start without it
+
+    return insert(table_of(model))
 
 
 def chunks(items: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
