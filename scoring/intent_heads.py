@@ -1,0 +1,145 @@
+"""The intent model's heads: a regression, a discriminant and a hidden layer, and their sum as one head."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scoring.encoder import Vectors
+from scoring.out_of_scope import Floats, Indices, half, shrunk
+
+_STRENGTH = 20.0
+"""C of the logistic regression."""
+_HIDDEN = 512
+_PASSES = 20
+_LEAST_STEPS = 200
+_BATCH = 256
+_DROPOUT = 0.5
+_RATE = 4e-3
+_DECAY = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Logits of the intents: a linear part, and one hidden layer."""
+
+    weights: Vectors
+    """(dimensions, intents)"""
+    bias: Vectors
+    inner: Vectors
+    """(dimensions, hidden); none is hidden in a linear head."""
+    inner_bias: Vectors
+    outer: Vectors
+    """(hidden, intents)"""
+
+    def logits(self, vectors: Vectors) -> Vectors:
+        found: Vectors = vectors @ self.weights + self.bias
+        if self.inner.shape[1]:
+            found = found + np.maximum(vectors @ self.inner + self.inner_bias, 0.0) @ self.outer
+        return found
+
+    def arrays(self) -> dict[str, Vectors]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def fit_heads(
+    vectors: Vectors, classes: Indices, count: int, rng: np.random.Generator, shares: tuple[float, ...] = (1.0, 1.0, 1.0)
+) -> list[Head]:
+    """Hidden layer, regression, discriminant; each one's logits have a standard deviation of 1. Without a share: all zero."""
+    found = []
+    for share, fit in zip(shares, (_hidden, _regression, _discriminant), strict=True):
+        if count < 2 or not share:
+            found.append(_linear(np.zeros((vectors.shape[1], count)), np.zeros(count)))
+            continue
+        head = fit(vectors, classes, count, rng)
+        found.append(_scaled(head, 1.0 / max(float(np.std(head.logits(vectors))), 0.05)))
+    return found
+
+
+def _regression(vectors: Vectors, classes: Indices, count: int, rng: np.random.Generator) -> Head:
+    from sklearn import linear_model  # a second of import that only fitting may cost
+
+    regression: Any = linear_model.LogisticRegression
+    fitted = regression(C=_STRENGTH, max_iter=300, tol=1e-3).fit(vectors, classes)
+    weights, bias = fitted.coef_.T, fitted.intercept_
+    if count == 2:  # scikit-learn gives one column for two classes; half each way is the same model
+        weights, bias = np.concatenate([-weights / 2, weights / 2], axis=1), np.concatenate([-bias / 2, bias / 2])
+    return _linear(weights, bias)
+
+
+def _discriminant(vectors: Vectors, classes: Indices, count: int, rng: np.random.Generator) -> Head:
+    means, spread = shrunk(vectors, classes, count)
+    weights = np.linalg.solve(spread, means.T)
+    bias: Floats = -0.5 * np.einsum("kd,dk->k", means, weights)
+    return _linear(weights.astype(np.float64), bias)
+
+
+def _hidden(vectors: Vectors, classes: Indices, count: int, rng: np.random.Generator) -> Head:
+    """One hidden layer by AdamW with a cosine schedule."""
+    (n, dimensions), size = vectors.shape, min(_BATCH, len(vectors))
+    shapes = ((dimensions, _HIDDEN), (_HIDDEN,), (_HIDDEN, count), (count,))
+    spreads = (np.sqrt(2.0), 0.0, np.sqrt(1.0 / _HIDDEN), 0.0)
+    values = [(rng.standard_normal(shape) * spread).astype(np.float32) for shape, spread in zip(shapes, spreads, strict=True)]
+    means, squares = [np.zeros_like(value) for value in values], [np.zeros_like(value) for value in values]
+    steps = max(_PASSES * (n // size), _LEAST_STEPS)
+    order: list[int] = []
+    for step in range(1, steps + 1):
+        if len(order) < size:
+            order = rng.permutation(n).tolist()
+        rows, order = np.asarray(order[:size]), order[size:]
+        asked = vectors[rows]
+        hidden = asked @ values[0] + values[1]
+        open_ = ((hidden > 0) & (rng.random(hidden.shape, dtype=np.float32) > _DROPOUT)) / np.float32(1 - _DROPOUT)
+        hidden *= open_
+        slope = softmax(hidden @ values[2] + values[3])
+        slope[np.arange(size), classes[rows]] -= 1.0
+        slope /= size
+        back = (slope @ values[2].T) * open_
+        rate = np.float32(_RATE * 0.5 * (1 + np.cos(np.pi * step / steps)))
+        for value, mean, square, gradient in zip(
+            values, means, squares, (asked.T @ back, back.sum(axis=0), hidden.T @ slope, slope.sum(axis=0)), strict=True
+        ):
+            mean += np.float32(0.1) * (gradient - mean)
+            square += np.float32(0.01) * (gradient * gradient - square)
+            value *= 1 - rate * np.float32(_DECAY if value.ndim > 1 else 0.0)
+            value -= (rate / np.float32(1 - 0.9**step)) * mean / (np.sqrt(square / np.float32(1 - 0.99**step)) + np.float32(1e-8))
+    return Head(np.zeros((dimensions, count), dtype=np.float32), values[3], values[0], values[1], values[2])
+
+
+def _linear(weights: Floats, bias: Floats) -> Head:
+    nothing = np.zeros((len(weights), 0), dtype=np.float32)
+    return Head(
+        weights.astype(np.float32),
+        bias.astype(np.float32),
+        nothing,
+        np.zeros(0, np.float32),
+        np.zeros((0, len(bias)), np.float32),
+    )
+
+
+def _scaled(head: Head, factor: float) -> Head:
+    by = np.float32(factor)
+    return Head(head.weights * by, head.bias * by, head.inner, head.inner_bias, head.outer * by)
+
+
+def blended(heads: list[Head], shares: Sequence[float], temperature: float) -> Head:
+    """The sum of the heads by their shares is one head."""
+    parts = [_scaled(head, share / temperature) for head, share in zip(heads, shares, strict=True) if share]
+    return Head(
+        np.sum([part.weights for part in parts], axis=0),
+        np.sum([part.bias for part in parts], axis=0),
+        np.concatenate([part.inner for part in parts], axis=1),
+        np.concatenate([part.inner_bias for part in parts]),
+        np.concatenate([part.outer for part in parts]),
+    )
+
+
+def rounded(head: Head) -> Head:
+    return Head(*(half(array) for array in head.arrays().values()))
+
+
+def softmax(logits: Floats) -> Floats:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    found: Floats = powers / powers.sum(axis=1, keepdims=True)
+    return found
