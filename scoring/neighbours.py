@@ -26,9 +26,6 @@ class FaissNeighbours:
         self._dimensions = dimensions
         self._indexes: dict[str, Any] = {}
 
-    def __len__(self) -> int:
-        return sum(index.ntotal for index in self._indexes.values())
-
     def add(self, source: str, keys: Sequence[int], questions: Vectors) -> None:
         """Keep these; a key that is known already is replaced. Zero vectors (empty questions) are near nothing: left out."""
         real = np.flatnonzero(np.any(questions != 0, axis=1))
@@ -39,10 +36,6 @@ class FaissNeighbours:
             self._indexes[source].remove_ids(np.asarray(keys, dtype=np.int64))
         if len(ids):
             self._indexes[source].add_with_ids(np.ascontiguousarray(questions[real], dtype=np.float32), ids)
-
-    def remove(self, source: str, keys: Sequence[int]) -> None:
-        if source in self._indexes:
-            self._indexes[source].remove_ids(np.asarray(keys, dtype=np.int64))
 
     def search(self, source: str, questions: Vectors, k: int) -> list[Near]:
         index = self._indexes.get(source)

@@ -47,10 +47,6 @@ class TextVectors:
         self._rows = rows
         self._matrix = matrix
 
-    @property
-    def dimensions(self) -> int:
-        return int(self._matrix.shape[1])
-
     def of(self, texts: Sequence[str | None]) -> Vectors:
         """Unit vectors in order, shape (len(texts), dimensions).
 

@@ -45,12 +45,6 @@ class Forbidden(TriageError):
     status = 403
 
 
-class TooLarge(TriageError):
-    """The request body is larger than this server takes."""
-
-    status = 413
-
-
 class SetupError(TriageError):
     """The installation is not ready: the message says which command or setting mends it."""
 

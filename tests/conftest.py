@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,7 +24,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 from connectors.events import Conversation, Event, events_of
 from connectors.sources.standard import StandardSource
-from scoring.encoder import Encoder, HashingEncoder, SentenceEncoder
+from scoring.encoder import Encoder, HashingEncoder, SentenceEncoder, Vectors
 from scoring.scorer import Scorer
 from service import auth
 from service.db import Database, table_of
@@ -158,6 +158,18 @@ def hashing() -> Encoder:
 
 NOW = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 SETTLE = timedelta(minutes=10)
+
+
+class CountingEncoder(HashingEncoder):
+    """Remembers each text that it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        self.texts += texts
+        return super().encode(texts)
 
 
 def make_conversation(turns: int = 3, id: str = "c1", closed: bool = True, **changes: Any) -> dict[str, Any]:

@@ -4,25 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from conftest import CountingEncoder
 
-from scoring.encoder import Encoder, HashingEncoder, Vectors
+from scoring.encoder import Encoder, HashingEncoder
 from scoring.scorer import Scored, Scorer, cluster
 from scoring.transcripts import Transcript, Turn
 from scoring.vectors import MemoryVectors, gather
 
 SAME = "where is my parcel with the blue shoes"
-
-
-class CountingEncoder(HashingEncoder):
-    """Remembers each text that it was given."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.texts: list[str] = []
-
-    def encode(self, texts: Sequence[str]) -> Vectors:
-        self.texts += texts
-        return super().encode(texts)
 
 
 def make_transcript(*said: str, id: str = "c1", source: str = "") -> Transcript:

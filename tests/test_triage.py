@@ -7,7 +7,18 @@ from random import Random
 from typing import Any
 
 import pytest
-from conftest import NOW, feedback_given, ingest, make_conversation, make_disliked, make_triage, rows_of, score_all, turn_added
+from conftest import (
+    NOW,
+    CountingEncoder,
+    feedback_given,
+    ingest,
+    make_conversation,
+    make_disliked,
+    make_triage,
+    rows_of,
+    score_all,
+    turn_added,
+)
 from sqlalchemy import func, select
 
 from scoring.encoder import Encoder, HashingEncoder, Vectors
@@ -90,16 +101,6 @@ def test_a_conversation_that_cannot_be_scored_keeps_no_other_waiting_and_is_trie
     assert len(rows_of(db, Exchange)) == 5
     assert (waiting.external_id, waiting.claimed_until) == ("bad", None)
     assert make_triage(db, HashingEncoder()).score_due({}, waiting.due_at, 10) == 1
-
-
-class CountingEncoder(HashingEncoder):
-    def __init__(self) -> None:
-        super().__init__()
-        self.texts: list[str] = []
-
-    def encode(self, texts: Sequence[str]) -> Vectors:
-        self.texts += texts
-        return super().encode(texts)
 
 
 def test_late_feedback_moves_the_open_item_and_doubles_nothing(db: Database, hashing: Encoder) -> None:
