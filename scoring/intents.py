@@ -1,53 +1,42 @@
-"""Our own intent model: a small head on sentence vectors, fitted in seconds from labelled examples.
+"""Our own intent model: small heads on sentence vectors and words, fitted in seconds from labelled examples.
 
-The head adds up three: a multinomial logistic regression over unit vectors, a linear discriminant (Fisher 1936, closed form),
-and one hidden layer (dropout, Srivastava et al. 2014; AdamW, Loshchilov and Hutter 2019). How much of each, and the temperature
-(Guo et al. 2017, "On Calibration of Modern Neural Networks"), is chosen on examples held out.
+The logits add up four heads: a multinomial logistic regression over unit vectors, a linear discriminant (Fisher 1936, closed
+form), one hidden layer (dropout, Srivastava et al. 2014; AdamW, Loshchilov and Hutter 2019), and support vectors on the words
+themselves, which a sentence vector smooths over. How much of each is fitted on examples held out (stacking, Wolpert 1992, with
+shares that are not negative, Breiman 1996), which settles the temperature as well.
 
-`scoring/out_of_scope.py` looks at each prediction from several sides. Two mixes of these looks are learned in rehearsals: a
-head is fitted without a quarter of the intents and without a fifth of the examples of the others. The intents left out teach
-what out of scope looks like close by, so no example of it is needed, and those that are given count as much. The examples left
-out teach how often a prediction is right: that is the confidence.
+`scoring/out_of_scope.py` looks at each prediction from several sides. Two mixes of these looks are learned in rehearsals
+(`scoring/rehearsals.py`): heads are fitted without a quarter of the intents and without a fifth of the examples of the others.
+The intents left out teach what out of scope looks like close by, so no example of it is needed, and those that are given count
+as much. The examples left out teach how often a prediction is right: that is the confidence.
 """
 
 import hashlib
 import json
 import zipfile
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import product
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scoring.clauses import clauses
 from scoring.encoder import Vectors
-from scoring.intent_heads import Head, blended, fit_heads, rounded, softmax
-from scoring.out_of_scope import (
-    DEFAULT_RIGHT,
-    DEFAULT_SCOPE,
-    LOOKS,
-    Floats,
-    Indices,
-    Known,
-    compared,
-    fit_mixes,
-    looks,
-    mixed,
-    surroundings,
-)
+from scoring.intent_heads import Head, Heads, WordHead, linear, softmax
+from scoring.lexical import BUCKETS, Lexicon, bags, lexicon, sparse_rows, weighed
+from scoring.out_of_scope import LOOKS, Floats, Known, compared, looks, mixed
+from scoring.rehearsals import Examples, fit_examples, rehearse
 
-FORMAT = "transcript-triage-intents-2"
+FORMAT = "transcript-triage-intents-3"
 OUT_OF_SCOPE = frozenset({"oos", "out_of_scope"})
 """Labels of examples that belong to no intent."""
 
 _LONGEST_RANKING = 10
-_SHARES = tuple(product((0.0, 0.5, 1.0), (0.0, 0.3, 0.6, 1.0), (0.0, 0.25, 0.5)))
-"""Of hidden layer, regression and discriminant, each scaled to the same spread."""
-_WITHOUT_REHEARSAL = (0.0, 1.0, 0.25)
-_LOGITS_SPREAD = 3.0
-"""Standard deviation of the logits where no example can be held out: between what sixty intents and four ask for."""
+SURE = 0.5
+"""Confidence within scope from which a clause is a request of its own."""
 
 
 class IntentModelUnusable(Exception):
@@ -56,12 +45,20 @@ class IntentModelUnusable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """`ranking` is (name, probability), best first, `confidence` its first probability; `out_of_scope` in 0..1."""
+    """`ranking` is (name, probability), best first, `confidence` its first probability; `out_of_scope` in 0..1.
+
+    `further`: the other intents of a question that holds several requests, in their order; nearly always none.
+    """
 
     intent: str
     confidence: float
     out_of_scope: float
     ranking: tuple[tuple[str, float], ...]
+    further: tuple[str, ...] = ()
+
+    @property
+    def intents(self) -> tuple[str, ...]:
+        return (self.intent, *self.further)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +68,19 @@ class IntentModel:
     intents: tuple[str, ...]
     encoder: str
     """Digest of the encoder whose vectors it was fitted on; vectors of another must not be given."""
-    head: Head
-    """Its temperature is divided in."""
+    heads: Heads
     known: Known
+    words: Lexicon
     scope: Floats
     """Mix of looks that gives the probability of being in scope."""
     right: Floats
     """Mix of looks that gives the confidence."""
 
     @classmethod
-    def fit(cls, vectors: Vectors, labels: Sequence[str], seed: int = 0, encoder: str = "") -> "IntentModel":
-        """Fit from unit vectors (n, dimensions) and their intents; labels "oos" and "out_of_scope" are negatives.
+    def fit(
+        cls, texts: Sequence[str], vectors: Vectors, labels: Sequence[str], seed: int = 0, encoder: str = ""
+    ) -> "IntentModel":
+        """Fit from texts, their unit vectors (n, dimensions) and their intents; labels "oos" and "out_of_scope" are negatives.
 
         One example an intent is enough to run, and one intent alone gives it for everything in scope.
 
@@ -90,8 +89,8 @@ class IntentModel:
         ValueError
             Lengths differ, a vector is not finite, or no example has an intent.
         """
-        if len(vectors) != len(labels):
-            raise ValueError(f"{len(vectors)} vectors but {len(labels)} labels")
+        if not len(texts) == len(vectors) == len(labels):
+            raise ValueError(f"{len(texts)} texts and {len(vectors)} vectors but {len(labels)} labels")
         vectors = np.asarray(vectors, dtype=np.float32)
         if not np.isfinite(vectors).all():
             raise ValueError("the vectors are not finite")
@@ -102,10 +101,14 @@ class IntentModel:
         number = {name: i for i, name in enumerate(names)}
         known = vectors[inside]
         classes = np.asarray([number[label] for label, here in zip(labels, inside, strict=True) if here], dtype=np.intp)
+        said, spelt = bags(texts)
+        examples = Examples(known, said[inside], spelt[inside])
+        strange = Examples(vectors[~inside], said[~inside], spelt[~inside])
         rng = np.random.default_rng(seed)
-        learned = _rehearse(known, classes, len(names), vectors[~inside], rng)
-        head = rounded(blended(fit_heads(known, classes, len(names), rng, learned.shares), learned.shares, learned.temperature))
-        return cls(names, encoder, head, surroundings(known, classes, len(names), head.logits, rng), learned.scope, learned.right)
+        learned = rehearse(examples, classes, len(names), strange, rng)
+        fitted = fit_examples(examples, classes, len(names), rng, learned.shares)
+        heads, near, words = fitted.compared(learned.shares)
+        return cls(names, encoder, heads, near, words, learned.scope, learned.right)
 
     @property
     def version(self) -> str:
@@ -116,11 +119,28 @@ class IntentModel:
             digest.update(np.ascontiguousarray(array).tobytes())
         return f"intents-{digest.hexdigest()[:12]}"
 
-    def predict(self, vectors: Vectors) -> list[Prediction]:
-        """One prediction per row of unit vectors (n, dimensions), in order."""
+    def predict(
+        self, texts: Sequence[str], vectors: Vectors, parts: Callable[[Sequence[str]], Vectors] | None = None
+    ) -> list[Prediction]:
+        """One prediction per text and its unit vector (n, dimensions), in order.
+
+        `parts` gives the vectors of the texts' clauses (`scoring/clauses.py`); without it no prediction has further intents.
+        """
+        if len(texts) != len(vectors):
+            raise ValueError(f"{len(texts)} texts but {len(vectors)} vectors")
         found: list[Prediction] = []
-        for start in range(0, len(vectors), 1024):
-            found.extend(self._predict(np.asarray(vectors[start : start + 1024], dtype=np.float32)))
+        for start in range(0, len(texts), 1024):
+            part = slice(start, start + 1024)
+            found.extend(self._predict(texts[part], np.asarray(vectors[part], dtype=np.float32)))
+        split = {i: clauses(text) for i, text in enumerate(texts)} if parts and len(self.intents) > 1 else {}
+        said = list(dict.fromkeys(clause for one in split.values() for clause in one))
+        if parts is None or not said:
+            return found
+        asked = dict(zip(said, self.predict(said, parts(said)), strict=True))
+        for i, one in split.items():
+            sure = [asked[clause].intent for clause in one if _sure(asked[clause])]
+            further = tuple(dict.fromkeys(name for name in sure if name != found[i].intent))
+            found[i] = replace(found[i], further=further if found[i].intent in sure else ())
         return found
 
     def save(self, path: Path) -> None:
@@ -154,27 +174,47 @@ class IntentModel:
         if encoder is not None and encoder_of != encoder:
             raise IntentModelUnusable(f"{path} is for the encoder {encoder_of or '(none)'}, this is {encoder}: fit it again")
         given = {name: array.astype(np.float32) for name, array in arrays.items()}
-        head = Head(*(given[name] for name in Head.__slots__))
-        origin, directions, centres, usual = (given[name] for name in ("origin", "directions", "centres", "typical"))
+        heads = Heads(
+            Head(*(given[name] for name in Head.__slots__)),
+            linear(given["regression"], given["regression_bias"]),
+            WordHead(given["word_weights"], given["word_bias"]),
+            float(arrays["share"][0]),
+        )
         starts = arrays["starts"].astype(np.intp)
-        known = compared(given["examples"], starts, head.logits, origin, directions, centres, usual)
-        return cls(intents, encoder_of, head, known, arrays["scope"].astype(np.float64), arrays["right"].astype(np.float64))
+        origin, directions, centres, usual = (given[name] for name in ("origin", "directions", "centres", "typical"))
+        known = compared(given["examples"], starts, given["seen"], origin, directions, centres, usual)
+        kept = sparse_rows(given["kept"], arrays["kept_at"], arrays["kept_starts"])
+        words = lexicon(given["rare"], given["told"], given["sizes"], kept)
+        return cls(
+            intents, encoder_of, heads, known, words, arrays["scope"].astype(np.float64), arrays["right"].astype(np.float64)
+        )
 
     def _arrays(self) -> dict[str, NDArray[np.generic]]:
-        known = self.known
-        found: dict[str, NDArray[np.generic]] = {name: a.astype(np.float16) for name, a in self.head.arrays().items()}
-        found |= {name: getattr(known, name).astype(np.float16) for name in ("examples", "origin", "directions", "centres")}
-        return found | {"typical": known.typical, "starts": known.starts, "scope": self.scope, "right": self.right}
+        heads, known, words = self.heads, self.known, self.words
+        floats = heads.sum.arrays() | {
+            "regression": heads.regression.weights, "regression_bias": heads.regression.bias,
+            "word_weights": heads.words.word_weights, "word_bias": heads.words.word_bias,
+            "examples": known.examples, "seen": known.logits, "origin": known.origin, "directions": known.directions,
+            "centres": known.centres, "rare": words.rare, "kept": words.kept.data,
+        }  # fmt: skip
+        found: dict[str, NDArray[np.generic]] = {name: array.astype(np.float16) for name, array in floats.items()}
+        return found | {
+            "typical": known.typical, "starts": known.starts, "told": words.told.astype(np.uint16),
+            "sizes": words.sizes.astype(np.uint32), "kept_at": words.kept.indices.astype(np.uint16),
+            "kept_starts": words.kept.indptr.astype(np.int64), "share": np.asarray([heads.share]),
+            "scope": self.scope, "right": self.right,
+        }  # fmt: skip
 
     def _header(self) -> dict[str, object]:
         return {"format": FORMAT, "intents": list(self.intents), "encoder": self.encoder}
 
-    def _predict(self, vectors: Vectors) -> list[Prediction]:
-        logits = self.head.logits(vectors)
-        found = looks(vectors, logits, self.known)
+    def _predict(self, texts: Sequence[str], vectors: Vectors) -> list[Prediction]:
+        said, spelt = bags(texts)
+        asked = self.heads.asked(vectors, said, weighed(said, spelt, self.words.rare))
+        found = looks(asked, self.known, self.words)
         outside = 1.0 - mixed(found, self.scope)
         outside[~np.any(vectors != 0, axis=1)] = 1.0  # an empty question belongs nowhere
-        probabilities = _ranked(softmax(logits.astype(np.float64)), mixed(found, self.right))
+        probabilities = _ranked(softmax(asked.logits.astype(np.float64)), mixed(found, self.right))
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, :_LONGEST_RANKING]
         return [
             Prediction(
@@ -187,7 +227,10 @@ class IntentModel:
         ]
 
 
-_STORED = (*Head.__slots__, "examples", "origin", "directions", "centres", "typical", "starts", "scope", "right")
+_STORED = (
+    *Head.__slots__, "regression", "regression_bias", "word_weights", "word_bias", "examples", "seen", "origin", "directions",
+    "centres", "rare", "kept", "typical", "starts", "told", "sizes", "kept_at", "kept_starts", "share", "scope", "right",
+)  # fmt: skip
 
 
 def _check(path: Path, arrays: dict[str, NDArray[np.generic]], count: int) -> None:
@@ -198,12 +241,30 @@ def _check(path: Path, arrays: dict[str, NDArray[np.generic]], count: int) -> No
         "weights": (dimensions, count), "bias": (count,), "inner": (dimensions, hidden), "inner_bias": (hidden,),
         "outer": (hidden, count), "examples": (kept, dimensions), "origin": (dimensions,),
         "directions": (dimensions, directions), "centres": (count, directions), "typical": (count,), "starts": (count + 1,),
+        "regression": (dimensions, count), "regression_bias": (count,), "word_weights": (2 * BUCKETS, count),
+        "word_bias": (count,), "seen": (kept, count), "rare": (2 * BUCKETS,), "told": (count, BUCKETS), "sizes": (count,),
+        "kept": shape["kept_at"], "kept_at": shape["kept"], "kept_starts": (kept + 1,), "share": (1,),
         "scope": (LOOKS + 1,), "right": (LOOKS + 1,),
     }  # fmt: skip
     fits = count > 0 and shape == wanted and all(np.isfinite(array.astype(np.float64)).all() for array in arrays.values())
-    starts = arrays["starts"].astype(np.intp)
-    if not fits or starts[0] != 0 or starts[-1] != kept or not np.all(np.diff(starts) > 0):
+    if not (
+        fits
+        and _divides(arrays["starts"], kept, least=1)
+        and len(shape["kept"]) == 1
+        and _divides(arrays["kept_starts"], shape["kept"][0], least=0)
+        and np.all(arrays["kept_at"].astype(np.intp) < BUCKETS)
+    ):
         raise IntentModelUnusable(f"{path} is damaged: its arrays do not fit together")
+
+
+def _sure(clause: Prediction) -> bool:
+    return clause.confidence * (1 - clause.out_of_scope) >= SURE
+
+
+def _divides(starts: NDArray[Any], total: int, least: int) -> bool:
+    """True where `starts` cuts `total` rows into parts of at least `least`."""
+    at = starts.astype(np.intp)
+    return bool(at[0] == 0 and at[-1] == total and np.all(np.diff(at) >= least))
 
 
 def _ranked(probabilities: Floats, confidence: Floats) -> Floats:
@@ -216,70 +277,3 @@ def _ranked(probabilities: Floats, confidence: Floats) -> Floats:
     rest *= np.minimum(room, confidence / np.maximum(rest.max(axis=1), 1e-12))[:, None] * (1 - 1e-9)
     rest[rows, best] = confidence
     return rest
-
-
-@dataclass(frozen=True, slots=True)
-class _Learned:
-    shares: tuple[float, float, float]
-    temperature: float
-    scope: Floats
-    right: Floats
-
-
-def _rehearse(vectors: Vectors, classes: Indices, count: int, negatives: Vectors, rng: np.random.Generator) -> _Learned:
-    """What is learned from heads that have not seen some intents and some examples."""
-    learned = _Learned(_WITHOUT_REHEARSAL, 1.0 / _LOGITS_SPREAD, DEFAULT_SCOPE, DEFAULT_RIGHT)
-    if count < 2 or len(vectors) < 12 or np.median(np.bincount(classes)) < 2:
-        return learned
-    quarter = count // 4 if count >= 8 else 0
-    unseen = rng.permutation(count)
-    rehearsals = []
-    for turn in range(int(np.clip(20_000 // len(vectors), 1, 4 if quarter else 2))):
-        left_out = np.isin(classes, unseen[turn * quarter : (turn + 1) * quarter])
-        held = _held_out(classes, rng) & ~left_out
-        fitted = ~left_out & ~held
-        names, renumbered = np.unique(classes[fitted], return_inverse=True)
-        heads = fit_heads(vectors[fitted], renumbered, len(names), rng)
-        truth = np.searchsorted(names, classes[held])
-        rehearsals.append((vectors[fitted], renumbered, heads, vectors[held], truth, vectors[left_out]))
-    shares, temperature = _tune([(heads, seen, truth) for _, _, heads, seen, truth, _ in rehearsals])
-    found, right, kinds = [], [], []
-    for fitted_vectors, renumbered, heads, seen, truth, strange in rehearsals:
-        head = blended(heads, shares, temperature)
-        known = surroundings(fitted_vectors, renumbered, len(head.bias), head.logits, rng)
-        asked = np.concatenate([seen, strange, negatives])
-        logits = head.logits(asked)
-        found.append(looks(asked, logits, known))
-        right.append(np.concatenate([logits[: len(seen)].argmax(axis=1) == truth, np.zeros(len(strange) + len(negatives))]))
-        kinds.append(np.repeat([0, 1, 2], [len(seen), len(strange), len(negatives)]))
-    scope, mix = fit_mixes(np.concatenate(found), np.concatenate(right), np.concatenate(kinds))
-    return _Learned(shares, temperature, scope, mix)
-
-
-def _tune(rehearsals: list[tuple[list[Head], Vectors, Indices]]) -> tuple[tuple[float, float, float], float]:
-    """Shares of the heads and temperature with the least loss on the examples held out."""
-    parts = [[head.logits(seen).astype(np.float64) for head in heads] for heads, seen, _ in rehearsals]
-    best = (np.inf, _WITHOUT_REHEARSAL, 1.0)
-    for shares in _SHARES:
-        if not sum(shares[:2]):
-            continue
-        logits = [sum((s * part for s, part in zip(shares, one, strict=True) if s), np.zeros(1)) for one in parts]
-        for temperature in np.geomspace(0.05, 0.7, 24):
-            losses = [_losses(z / temperature, truth) for z, (_, _, truth) in zip(logits, rehearsals, strict=True)]
-            best = min(best, (float(np.concatenate(losses).mean()), shares, float(temperature)))
-    return best[1], best[2]
-
-
-def _losses(logits: Floats, truth: Indices) -> Floats:
-    top = logits.max(axis=1)
-    found: Floats = top + np.log(np.exp(logits - top[:, None]).sum(axis=1)) - logits[np.arange(len(truth)), truth]
-    return found
-
-
-def _held_out(classes: Indices, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """A fifth of the examples of every intent, at least one where it has two; none where it has one."""
-    held = np.zeros(len(classes), dtype=bool)
-    for wanted in np.unique(classes):
-        rows = rng.permutation(np.flatnonzero(classes == wanted))
-        held[rows[: max(len(rows) // 5, 1) if len(rows) > 1 else 0]] = True
-    return held

@@ -3,17 +3,18 @@
 The looks, each larger the safer the prediction:
 
 - the head's own: log-odds of the largest probability (Hendrycks and Gimpel 2017, "A Baseline for Detecting Misclassified and
-  Out-of-Distribution Examples"), energy (Liu et al. 2020, "Energy-based Out-of-distribution Detection"), negative entropy;
+  Out-of-Distribution Examples") and negative entropy; the lead of the predicted intent in the regression and in the head on
+  words alone, for heads that disagree err (Lakshminarayanan et al. 2017);
 - the cosine with the predicted intent's centre after the directions in which examples of one intent differ have been shrunk
   (Fisher 1936; Lee et al. 2018 use the same shared covariance as a Mahalanobis distance), less what is typical for that intent,
-  as Ren et al. 2021 take off what is typical for all; and its lead over the next centre;
+  as Ren et al. 2021 take off what is typical for all;
 - the cosine of the nearest examples of the predicted intent (Sun et al. 2022, "Out-of-Distribution Detection with Deep Nearest
-  Neighbors"), among the vectors, the discriminant directions and the logits; and its lead over those of the runner-up.
+  Neighbors"), among the vectors, the discriminant directions and the logits; and its lead over those of the runner-up;
+- what its words say (`scoring/lexical.py`): a question close by but out of scope uses words that no example of the intent uses.
 
 Examples of the predicted intent alone tell more than the nearest of all, and cost a hundredth.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,26 +22,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring.encoder import Vectors
+from scoring.lexical import Counts, Lexicon, word_looks
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
-LOOKS = 9
+LOOKS = 13
 # Bias and a coefficient for each look, where too little can be left out to learn them: nearness to examples alone, fitted over
 # two to sixty intents with one to eight examples from the train parts of CLINC150, BANKING77 and HWU64.
-DEFAULT_SCOPE: Floats = np.asarray([-6.0, 0.0, 0.0, 0.0, 0.0, 0.0, 7.0, 4.0, 0.0, 0.0])
+DEFAULT_SCOPE: Floats = np.asarray([-6.0, 0.0, 0.0, 0.0, 7.0, 4.0] + [0.0] * (LOOKS - 5))
 DEFAULT_RIGHT: Floats = np.asarray([0.0, 1.0] + [0.0] * (LOOKS - 1))
 _NEAREST = 3
 _MOST_PER_INTENT = 30
 """Examples kept per intent: they are most of the file."""
 _PENALTY = 1e-3
+_STRANGE = 0.25
+"""Share of questions that is taken to be out of scope. A rehearsal cannot know it; a half would call a third of a dialogue's
+elliptical turns strange."""
 _ENOUGH = 8
 """Fewer examples of either kind teach no mix."""
 _USUAL = 5.0
 """So many examples are worth as much as all other intents' in saying what is typical for one."""
 
 
-LogitsOf = Callable[[Vectors], Vectors]
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Questions as every look needs them, a row each."""
+
+    vectors: Vectors
+    said: Counts
+    """Their words, counted."""
+    rows: Counts
+    """Their TF-IDF rows."""
+    logits: Vectors
+    """Of all heads together."""
+    regression: Vectors
+    words: Vectors
+    """Logits of the head on words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,28 +80,35 @@ class Known:
     """Per intent, the mean cosine of its examples with its centre."""
 
 
-def surroundings(vectors: Vectors, classes: Indices, count: int, logits_of: LogitsOf, rng: np.random.Generator) -> Known:
-    """What questions are compared with, with at most `_MOST_PER_INTENT` examples an intent."""
+def kept_rows(classes: Indices, count: int, rng: np.random.Generator) -> list[Indices]:
+    """For each intent the examples that questions are compared with, at most `_MOST_PER_INTENT`."""
+    return [rng.permutation(np.flatnonzero(classes == wanted))[:_MOST_PER_INTENT] for wanted in range(count)]
+
+
+def surroundings(vectors: Vectors, classes: Indices, count: int, logits: Vectors, kept: list[Indices]) -> Known:
+    """What questions are compared with; `logits` are those of all the vectors."""
     origin, directions = (half(array) for array in discriminant(vectors, classes, count))
     centres, usual = typical(vectors, classes, count, origin, directions)
-    rows = [rng.permutation(np.flatnonzero(classes == wanted))[:_MOST_PER_INTENT] for wanted in range(count)]
-    starts = np.concatenate([[0], np.cumsum([len(one) for one in rows])]).astype(np.intp)
-    return compared(half(vectors[np.concatenate(rows)]), starts, logits_of, origin, directions, half(centres), usual)
+    starts = np.concatenate([[0], np.cumsum([len(one) for one in kept])]).astype(np.intp)
+    rows = np.concatenate(kept)
+    return compared(half(vectors[rows]), starts, half(centred(logits[rows])), origin, directions, half(centres), usual)
 
 
 def compared(
     examples: Vectors,
     starts: Indices,
-    logits_of: LogitsOf,
+    seen: Vectors,
     origin: Vectors,
     directions: Vectors,
     centres: Vectors,
     usual: Vectors,
 ) -> Known:
-    logits = logits_of(examples)
-    placed = unit((examples - origin) @ directions)
-    seen = unit(logits - logits.mean(axis=1, keepdims=True))
-    return Known(examples, starts, placed, seen, origin, directions, centres, usual)
+    return Known(examples, starts, unit((examples - origin) @ directions), seen, origin, directions, centres, usual)
+
+
+def centred(logits: Vectors) -> Vectors:
+    """Logits less their mean, unit length."""
+    return unit(logits - logits.mean(axis=1, keepdims=True))
 
 
 def half(array: Vectors) -> Vectors:
@@ -124,45 +149,52 @@ def typical(vectors: Vectors, classes: Indices, count: int, origin: Vectors, dir
     return centres.astype(np.float32), usual.astype(np.float32)
 
 
-def looks(vectors: Vectors, logits: Vectors, known: Known) -> Floats:
+def looks(asked: Asked, known: Known, words: Lexicon) -> Floats:
     """The looks of the module's docstring, shape (n, LOOKS)."""
-    rows = np.arange(len(vectors))
+    logits = asked.logits
+    rows = np.arange(len(logits))
     count = logits.shape[1]
     best = logits.argmax(axis=1)
     top = logits[rows, best].astype(np.float64)
     powers = np.exp(logits - top[:, None])
-    total = powers.sum(axis=1)
     others = powers.copy()
     others[rows, best] = 0.0
     second = others.argmax(axis=1) if count > 1 else best
     log_odds = np.minimum(-np.log(np.maximum(others.sum(axis=1), 1e-9)), 15.0)
-    shares = powers / total[:, None]
+    shares = powers / powers.sum(axis=1)[:, None]
     certainty = np.sum(shares * np.log(np.maximum(shares, 1e-12)), axis=1)
 
-    placed = unit((vectors - known.origin) @ known.directions)
-    cosines = placed @ known.centres.T
-    own = cosines[rows, best]
-    cosines[rows, best] = -1.0
-    lead = own - (cosines.max(axis=1) if count > 1 else 0.0)
-
-    seen = unit(logits - logits.mean(axis=1, keepdims=True))
-    near, near_placed, near_seen = _nearest(
-        best, ((vectors, known.examples), (placed, known.projected), (seen, known.logits)), known
-    )
-    (near_second,) = _nearest(second, ((vectors, known.examples),), known)
+    placed = unit((asked.vectors - known.origin) @ known.directions)
+    own = np.einsum("nd,nd->n", placed, known.centres[best])
+    spaces = ((asked.vectors, known.examples), (placed, known.projected), (centred(logits), known.logits))
+    near, near_placed, near_seen = _nearest(best, spaces, known)
+    (near_second,) = _nearest(second, spaces[:1], known)
     return np.column_stack(
         [
             log_odds,
-            top + np.log(total),
             certainty,
             own - known.typical[best],
-            lead,
             near,
             near_placed,
             near_seen,
             near - near_second,
+            _lead(asked.regression, best),
+            _lead(asked.words, best),
+            word_looks(asked.said, asked.rows, best, second, words, known.starts),
         ]
     ).astype(np.float64)
+
+
+def _lead(logits: Vectors, best: Indices) -> Vectors:
+    """Of the intent `best` over the next."""
+    rows = np.arange(len(best))
+    own = logits[rows, best]
+    if logits.shape[1] < 2:
+        return own
+    others = logits.copy()
+    others[rows, best] = -np.inf
+    found: Vectors = own - others.max(axis=1)
+    return found
 
 
 def mixed(found: Floats, mix: Floats) -> Floats:
@@ -176,10 +208,12 @@ def fit_mixes(found: Floats, right: Floats, kinds: Indices) -> tuple[Floats, Flo
     inside = kinds == 0
     scope, confidence = DEFAULT_SCOPE, DEFAULT_RIGHT
     if min(inside.sum(), (~inside).sum()) >= _ENOUGH:
-        # In scope and out of scope count alike; so do, among those out of scope, intents left out and examples given.
+        # In scope and out of scope count alike, so that either is learned; so do, among those out of scope, intents left out
+        # and examples given. The bias then says how frequent they are.
         size = np.maximum(np.bincount(kinds, minlength=3), 1)
         parts = np.count_nonzero(np.bincount(kinds, minlength=3)[1:])
         scope = _fit_mix(found, inside.astype(np.float64), np.where(inside, parts, 1.0) / size[kinds])
+        scope[0] += np.log((1 - _STRANGE) / _STRANGE)
     answers = right[inside]
     if min(answers.sum(), (1 - answers).sum()) >= _ENOUGH:
         confidence = _fit_mix(found[inside], answers, np.ones(len(answers)))

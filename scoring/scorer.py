@@ -1,6 +1,5 @@
 """Transcripts in, scored exchanges out: split, encode once, measure each signal, weigh."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -8,9 +7,14 @@ from typing import Protocol
 
 import numpy as np
 
+from scoring.calibration import Calibration, version_of
+from scoring.clauses import clauses
+from scoring.cross_encoder import PairModel
 from scoring.encoder import Encoder, Vectors
 from scoring.intents import IntentModel, Prediction
+from scoring.late_interaction import LateInteraction
 from scoring.neighbours import FaissNeighbours, Neighbours
+from scoring.platform_scores import Key
 from scoring.signals.answer_consistency import AnswerConsistency
 from scoring.signals.answer_relevance import AnswerRelevance
 from scoring.signals.base import Batch, Evidence, Neighbour, Signal
@@ -20,14 +24,17 @@ from scoring.signals.user_frustration import UserFrustration
 from scoring.transcripts import Exchange, Transcript, split
 from scoring.vectors import TextVectors, VectorStore, content_hash, gather
 from scoring.weights import Weights
+from scoring.wording import is_english, plain
 
 NEAREST = 8
-_FIGURE = re.compile(r"\d")
-# Below this cosine two questions hardly ask the same; such neighbours are not worth reading.
-LEAST_SIMILARITY = 0.6
-# People word the same question so differently that true paraphrases in support chats go down to about here. So far only
-# answers that state a figure can be compared.
-LEAST_WITH_FIGURE = 0.45
+# People word the same question so differently that true paraphrases in support chats go down to about here. What the answers
+# have in common decides about those that are no nearer than this.
+LEAST_SIMILARITY = 0.45
+# Answers are compared with those of so many neighbours, nearest first.
+COMPARED = 5
+
+
+NOT_CALIBRATED = "Not calibrated for this language."
 
 
 class UnknownSignal(ValueError):
@@ -80,22 +87,27 @@ class Scorer:
         vectors: VectorStore,
         weights: Weights | None = None,
         off: Iterable[str] = (),
+        reranker: PairModel | None = None,
+        entailment: PairModel | None = None,
     ) -> None:
-        """`off`: names of signals that are not measured.
+        """`off`: names of signals that are not measured. `reranker`, `entailment`: asked for what is undecided without them.
 
         Raises
         ------
         UnknownSignal
             A name in `off` is no signal.
         """
-        self._encoder = encoder
+        words = LateInteraction.over(encoder)
+        self._encoder = words or encoder
         self._vectors = vectors
+        models = {"encoder": encoder, "reranker": reranker, "entailment": entailment}
+        self._models = {name: model.digest if model else None for name, model in models.items()}
         self._weights = weights or Weights.default()
         signals: tuple[Signal, ...] = (
             IntentConfidence(),
-            AnswerRelevance(encoder.digest),
+            AnswerRelevance(words, reranker),
             UserFrustration(encoder.digest),
-            AnswerConsistency(),
+            AnswerConsistency(model=entailment),
             UserFeedback(),
         )
         if unknown := set(off) - {signal.name for signal in signals}:
@@ -103,37 +115,58 @@ class Scorer:
             raise UnknownSignal(f"signals_off: no such signal: {', '.join(sorted(unknown))}; there are {names}")
         self._signals = [signal for signal in signals if signal.name not in set(off)]
 
-    def versions(self, intents: IntentModel | None = None) -> dict[str, str | None]:
-        """What the scores were made with."""
+    def versions(
+        self, intents: IntentModel | None = None, platform: Mapping[Key, Calibration] | None = None, source: str = ""
+    ) -> dict[str, str | None]:
+        """What the source's scores were made with."""
         return {
-            "encoder": self._encoder.digest,
+            **self._models,
             "weights": self._weights.version,
             "intents": intents.version if intents else None,
+            "platform": version_of(platform or {}, source),
         }
 
     def score(
-        self, transcripts: Sequence[Transcript], past: Past | None = None, intents: Mapping[str, IntentModel] | None = None
+        self,
+        transcripts: Sequence[Transcript],
+        past: Past | None = None,
+        intents: Mapping[str, IntentModel] | None = None,
+        platform: Mapping[Key, Calibration] | None = None,
     ) -> list[Scored]:
-        """Every exchange of the transcripts, in order. `intents`: our own intent model by source."""
+        """Every exchange of the transcripts, in order.
+
+        `intents`: our own intent model by source. `platform`: calibrations of platforms' scores; a source without one is
+        judged by these transcripts alone.
+        """
         exchanges = [exchange for transcript in transcripts for exchange in split(transcript)]
         if not exchanges:
             return []
         questions = [exchange.question for exchange in exchanges]
         answers = [exchange.answer for exchange in exchanges]
         follow_ups = [exchange.follow_up for exchange in exchanges]
-        vectors = gather((*questions, *answers, *follow_ups), self._encoder, self._vectors)
+        parts = [part for e in exchanges if e.source in (intents or {}) for part in clauses(e.question)]
+        vectors = gather((*questions, *answers, *follow_ups, *parts), self._encoder, self._vectors)
         asked = vectors.of(questions)
         near = self._near(exchanges, asked, past)
-        predictions = _predict(exchanges, asked, intents or {})
+        predictions = _predict(exchanges, asked, vectors, intents or {})
         neighbours = self._compare_answers(exchanges, self._describe(exchanges, near, past), vectors)
-        batch = Batch(exchanges, vectors, neighbours, predictions)
+        batch = Batch(exchanges, vectors, neighbours, predictions, platform or {})
         measured = [signal.measure(batch) for signal in self._signals]
         evidence = [tuple(one for one in found if one is not None) for found in zip(*measured, strict=True)]
         if not measured:
             evidence = [()] * len(exchanges)
         weighed = self._weights.weigh(evidence)
         return [
-            Scored(exchange, evidence[i], w.priority, w.uncertainty, w.because, predictions[i], asked[i], tuple(near[i]))
+            Scored(
+                exchange,
+                evidence[i],
+                w.priority,
+                w.uncertainty,
+                _because(exchange, w.because),
+                predictions[i],
+                asked[i],
+                tuple(near[i]),
+            )
             for i, (exchange, w) in enumerate(zip(exchanges, weighed, strict=True))
         ]
 
@@ -156,8 +189,7 @@ class Scorer:
                     for key, cosine in in_batch
                     if exchanges[-key - 1].conversation_id != exchanges[i].conversation_id
                 ]
-                least = LEAST_WITH_FIGURE if _FIGURE.search(exchanges[i].answer) else LEAST_SIMILARITY
-                best = sorted((pair for pair in others + list(in_past) if pair[1] >= least), key=lambda pair: -pair[1])
+                best = sorted((pair for pair in others + list(in_past) if pair[1] >= LEAST_SIMILARITY), key=lambda pair: -pair[1])
                 near[i] = best[: NEAREST + 4]  # some more than are kept: the past may hold this very conversation
         return near
 
@@ -192,37 +224,35 @@ class Scorer:
     def _compare_answers(
         self, exchanges: Sequence[Exchange], neighbours: list[list[Neighbour]], vectors: TextVectors
     ) -> list[list[Neighbour]]:
-        """Adds the answers' cosine from stored vectors, only where both state a figure: that is what is compared by it."""
-        wanted = [
-            [_FIGURE.search(e.answer) and _FIGURE.search(n.answer) for n in near]
-            for e, near in zip(exchanges, neighbours, strict=True)
-        ]
-        texts = {
-            n.answer: content_hash(n.answer)
-            for near, keep in zip(neighbours, wanted, strict=True)
-            for n, k in zip(near, keep, strict=True)
-            if k
-        }
+        """Adds the answers' cosine, from stored vectors, to the nearest `COMPARED` neighbours."""
+        texts = {n.answer: content_hash(n.answer) for near in neighbours for n in near[:COMPARED]}
         known = self._vectors.get(self._encoder.digest, list(texts.values()))
         own = vectors.of([exchange.answer for exchange in exchanges])
-        compared = []
-        for row, (near, keep) in enumerate(zip(neighbours, wanted, strict=True)):
-            compared.append(
-                [
-                    replace(n, answer_similarity=float(own[row] @ known[texts[n.answer]]))
-                    if k and texts[n.answer] in known
-                    else n
-                    for n, k in zip(near, keep, strict=True)
-                ]
-            )
-        return compared
+        return [
+            [
+                replace(n, answer_similarity=float(own[row] @ known[texts[n.answer]]))
+                if n.answer in texts and texts[n.answer] in known
+                else n
+                for n in near
+            ]
+            for row, near in enumerate(neighbours)
+        ]
 
 
-def _predict(exchanges: Sequence[Exchange], asked: Vectors, intents: Mapping[str, IntentModel]) -> list[Prediction | None]:
+def _because(exchange: Exchange, because: str) -> str:
+    """The reason, with a word of warning where a text is in a language that nothing was calibrated on."""
+    texts = (exchange.question, exchange.answer, exchange.follow_up or "")
+    return because if all(is_english(plain(text)) for text in texts) else f"{because} {NOT_CALIBRATED}"
+
+
+def _predict(
+    exchanges: Sequence[Exchange], asked: Vectors, vectors: TextVectors, intents: Mapping[str, IntentModel]
+) -> list[Prediction | None]:
     predictions: list[Prediction | None] = [None] * len(exchanges)
     for source in {exchange.source for exchange in exchanges} & set(intents):
         rows = [i for i, e in enumerate(exchanges) if e.source == source and asked[i].any()]
-        for i, prediction in zip(rows, intents[source].predict(asked[rows]), strict=True):
+        questions = [exchanges[i].question for i in rows]
+        for i, prediction in zip(rows, intents[source].predict(questions, asked[rows], vectors.of), strict=True):
             predictions[i] = prediction
     return predictions
 

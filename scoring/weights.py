@@ -42,22 +42,28 @@ class Weighed:
 class Weights:
     """A logistic regression over the log-odds of each signal's probability, with two slopes a signal.
 
-    A signal adds `rising` times its log-odds above the base rate, or `falling` times those below it. `falling` is the
+    A signal adds `rising` times its log-odds above the neutral ones, or `falling` times those below them. `falling` is the
     smaller one: a user who says "that is wrong" outweighs an answer that looks relevant. A signal without evidence adds
     nothing. Slopes are never negative, so priority never falls when a probability rises.
     """
 
     base_rate: float
-    """Priority of an exchange without any evidence, and the probability at which a signal says nothing new."""
+    """Priority of an exchange without any evidence."""
     rising: Mapping[str, float]
     falling: Mapping[str, float]
     other: tuple[float, float]
     """Rising and falling slope of a signal that the maps do not name."""
+    neutral: float = 0.2
+    """Probability at which a signal says nothing new."""
 
     def __post_init__(self) -> None:
         slopes = [*self.rising.values(), *self.falling.values(), *self.other]
-        if not 0 < self.base_rate < 1 or not all(math.isfinite(slope) and slope >= 0 for slope in slopes):
-            raise WeightsUnusable("the base rate must lie between 0 and 1 and no slope may be negative")
+        if (
+            not 0 < self.base_rate < 1
+            or not 0 < self.neutral < 1
+            or not all(math.isfinite(slope) and slope >= 0 for slope in slopes)
+        ):
+            raise WeightsUnusable("base rate and neutral probability must lie between 0 and 1 and no slope may be negative")
 
     @classmethod
     def default(cls) -> "Weights":
@@ -76,14 +82,16 @@ class Weights:
         try:
             content = json.loads(text)
             rising, falling = ({str(name): float(slope) for name, slope in content[key].items()} for key in ("rising", "falling"))
-            return cls(float(content["base_rate"]), rising, falling, (float(content["other"][0]), float(content["other"][1])))
+            other = float(content["other"][0]), float(content["other"][1])
+            return cls(float(content["base_rate"]), rising, falling, other, float(content["neutral"]))
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-            raise WeightsUnusable("no weights: expected JSON with base_rate, rising, falling and other") from error
+            raise WeightsUnusable("no weights: expected JSON with base_rate, neutral, rising, falling and other") from error
 
     def text(self) -> str:
         """JSON, the same for the same weights."""
         content = {
             "base_rate": self.base_rate,
+            "neutral": self.neutral,
             "rising": dict(self.rising),
             "falling": dict(self.falling),
             "other": list(self.other),
@@ -123,19 +131,22 @@ class Weights:
         `propensities` (n,): how likely each was chosen for review; each verdict counts one over that (Horvitz and
         Thompson 1952), at most twenty. `strength`: how many verdicts these weights themselves are worth.
         """
-        logit = _logit(np.asarray([self.base_rate]))[0]
-        shifted = np.where(np.isnan(probabilities), 0.0, _logit(np.nan_to_num(probabilities, nan=self.base_rate)) - logit)
+        from scipy.optimize import minimize  # here: scoring alone must not pay for the import
+
+        shifted = self._shifted(probabilities)
         inputs = np.column_stack([np.ones(len(shifted)), np.maximum(shifted, 0.0), np.minimum(shifted, 0.0)])
-        start = np.concatenate(
-            [[logit], *(np.asarray([self._slopes(name)[k] for name in names], dtype=np.float64) for k in (0, 1))]
-        )
+        slopes = [self._slopes(name)[k] for k in (0, 1) for name in names]
+        start = np.asarray([_logit(np.asarray([self.base_rate]))[0], *slopes], dtype=np.float64)
         counted = np.ones(len(needed)) if propensities is None else np.minimum(1 / np.maximum(propensities, 1e-6), 20.0)
         counted = counted * (len(needed) / max(counted.sum(), 1e-9))
-        slopes = start.copy()
-        step = 1.0 / (0.25 * float((counted[:, None] * inputs**2).sum()) + strength)
-        for _ in range(2000):  # projected gradient: convex, small, and slopes stay at or above zero
-            slopes -= step * (inputs.T @ (counted * (_sigmoid(inputs @ slopes) - needed)) + strength * (slopes - start))
-            slopes[1:] = np.maximum(slopes[1:], 0.0)
+
+        def loss(tried: Floats) -> tuple[float, Floats]:
+            logits = inputs @ tried
+            lost = float(counted @ (np.logaddexp(0, logits) - needed * logits) + strength / 2 * ((tried - start) ** 2).sum())
+            return lost, inputs.T @ (counted * (_sigmoid(logits) - needed)) + strength * (tried - start)
+
+        bounds = [(None, None)] + [(0.0, None)] * (2 * len(names))
+        slopes = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x  # type: ignore[no-untyped-call]
         count = len(names)
         rising = dict(self.rising) | {
             name: round(float(slope), 6) for name, slope in zip(names, slopes[1 : count + 1], strict=True)
@@ -143,19 +154,22 @@ class Weights:
         falling = dict(self.falling) | {
             name: round(float(slope), 6) for name, slope in zip(names, slopes[count + 1 :], strict=True)
         }
-        return Weights(round(float(_sigmoid(slopes[:1])[0]), 6), rising, falling, self.other)
+        return Weights(round(float(_sigmoid(slopes[:1])[0]), 6), rising, falling, self.other, self.neutral)
 
     def _slopes(self, name: str) -> tuple[float, float]:
         return self.rising.get(name, self.other[0]), self.falling.get(name, self.other[1])
 
     def _pushes(self, names: Sequence[str], probabilities: Floats) -> Floats:
         """What each signal adds to the log-odds, (n, len(names)); 0 without evidence."""
-        shifted = np.where(
-            np.isnan(probabilities), 0.0, _logit(np.nan_to_num(probabilities, nan=0.5)) - _logit(np.asarray([self.base_rate]))[0]
-        )
+        shifted = self._shifted(probabilities)
         slopes = np.asarray([self._slopes(name) for name in names], dtype=np.float64).reshape(-1, 2)
         pushes: Floats = np.where(shifted > 0, shifted * slopes[:, 0], shifted * slopes[:, 1])
         return pushes
+
+    def _shifted(self, probabilities: Floats) -> Floats:
+        """Log-odds beyond those of the neutral probability; 0 without evidence."""
+        neutral = _logit(np.asarray([self.neutral]))[0]
+        return np.where(np.isnan(probabilities), 0.0, _logit(np.nan_to_num(probabilities, nan=self.neutral)) - neutral)
 
     def _because(self, names: Sequence[str], pushes: Floats, priority: float) -> str:
         if not len(names) or not pushes.any():

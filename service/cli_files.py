@@ -14,6 +14,7 @@ from service.cli_base import console, guarded, open_database, settings_or_exit
 if TYPE_CHECKING:
     from scoring.encoder import Encoder
     from scoring.intents import IntentModel, Prediction
+    from scoring.vectors import TextVectors
 
 intents = typer.Typer(help="Our own intent model: fit, predict, evaluate, seed.", no_args_is_help=True)
 articles = typer.Typer(help="Knowledge base articles.", no_args_is_help=True)
@@ -85,28 +86,38 @@ def score(
 ) -> None:
     """Score transcripts (JSON Lines) without a database: one exchange a line, in order.
 
-    Similar questions are looked for among up to 4,096 conversations at a time.
+    Similar questions are looked for among up to 4,096 conversations at a time. Each file is taken as one bot: the scores
+    that its platform sent are read against those seen before in the file.
     """
     from connectors.errors import Reject
     from connectors.events import Conversation
     from connectors.files import open_bytes, read_lines, write_line
+    from scoring.calibration import Calibration
     from scoring.intents import IntentModel
-    from scoring.scorer import Scorer, as_line
+    from scoring.platform_scores import History, Key, histories
+    from scoring.scorer import as_line
+    from scoring.transcripts import split
     from scoring.vectors import MemoryVectors
+    from service.scorers import make_scorer
     from service.transcripts import from_wire
 
     settings = settings_or_exit()
     encoder = _encoder()
-    scorer = Scorer(encoder, MemoryVectors(), off=settings.signals_off)
+    scorer = make_scorer(settings, encoder, MemoryVectors())
     model = IntentModel.load(intents_model, encoder.digest) if intents_model else None
     failed = False
     with _writer(output) as out:
         for path in files:
             batch = []
+            seen: dict[Key, History] = {}
 
-            def flush(batch: "list[Conversation]", out: IO[str] = out) -> None:
-                scored = scorer.score([from_wire(c) for c in batch], None, {"": model} if model else None)
-                versions = scorer.versions(model)
+            def flush(batch: "list[Conversation]", out: IO[str] = out, seen: "dict[Key, History]" = seen) -> None:
+                transcripts = [from_wire(c) for c in batch]
+                for key, history in histories(exchange for one in transcripts for exchange in split(one)).items():
+                    seen[key] = seen[key].merge(history) if key in seen else history
+                platform = {key: Calibration.of(history) for key, history in seen.items()}
+                scored = scorer.score(transcripts, None, {"": model} if model else None, platform)
+                versions = scorer.versions(model, platform)
                 for one in scored:
                     write_line(out, as_line(one, versions))
                 out.flush()
@@ -141,7 +152,7 @@ def fit_intents(
 
     texts, labels, failed = _examples(train)
     encoder = _encoder()
-    model = IntentModel.fit(_vectors(encoder, texts), labels, seed, encoder.digest)
+    model = IntentModel.fit(texts, _vectors(encoder, texts).of(texts), labels, seed, encoder.digest)
     model.save(output)
     console.print(f"{output}: {len(set(labels))} intents from {len(texts)} examples, version {model.version}", markup=False)
     if failed:
@@ -167,6 +178,7 @@ def predict_intents(
                 {
                     "text": text,
                     "intent": found.intent,
+                    "intents": list(found.intents),
                     "confidence": round(found.confidence, 6),
                     "out_of_scope": round(found.out_of_scope, 6),
                     "ranking": [{"name": name, "confidence": round(c, 6)} for name, c in found.ranking],
@@ -285,10 +297,10 @@ def _examples(path: str, labelled: bool = True) -> tuple[list[str], list[str], b
     return texts, labels, failed
 
 
-def _vectors(encoder: "Encoder", texts: list[str]):  # type: ignore[no-untyped-def]  # numpy is not imported at start-up
+def _vectors(encoder: "Encoder", texts: list[str]) -> "TextVectors":
     from scoring.vectors import MemoryVectors, gather
 
-    return gather(texts, encoder, MemoryVectors()).of(texts)
+    return gather(texts, encoder, MemoryVectors())
 
 
 def _load(path: Path) -> "tuple[Encoder, IntentModel]":
@@ -299,4 +311,7 @@ def _load(path: Path) -> "tuple[Encoder, IntentModel]":
 
 
 def _predict(encoder: "Encoder", model: "IntentModel", texts: list[str]) -> "list[Prediction]":
-    return model.predict(_vectors(encoder, texts))
+    from scoring.clauses import clauses
+
+    vectors = _vectors(encoder, [*texts, *(clause for text in texts for clause in clauses(text))])
+    return model.predict(texts, vectors.of(texts), vectors.of)

@@ -243,6 +243,17 @@ class Model(SQLModel, table=True):
     fitted_at: datetime = _at(nullable=False)
 
 
+class PlatformHistory(SQLModel, table=True):
+    """A sample of the scores that a source's platform sent in one field (scoring/platform_scores.py): numbers, no text."""
+
+    __tablename__ = "platform_history"
+
+    source: str = Field(primary_key=True)
+    field: str = Field(primary_key=True)
+    content: str = _text(nullable=False)
+    updated_at: datetime = _at(nullable=False)
+
+
 # --- what is reviewed ---------------------------------------------------------------------------------------------
 
 

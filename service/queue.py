@@ -65,6 +65,8 @@ class Detail:
     feedback: list[Feedback]
     evidence: list[Evidence]
     similar: list[Similar]
+    contradicted: tuple[Exchange, Conversation] | None
+    """Of another conversation: what the consistency signal compared this answer with."""
     articles: list[Nearest]
     verdicts: list[tuple[Verdict, str]]
     """(verdict, reviewer's name), latest first."""
@@ -184,6 +186,7 @@ def detail(session: Session, item_id: int, reviewer_id: int | None, now: datetim
             ).scalars()
         ),
         similar=_similar(session, item.suggestions.get("similar", [])),
+        contradicted=_contradicted(session, exchange.id or 0),
         articles=_nearest(session, item.suggestions.get("articles", [])),
         verdicts=[(verdict, names.get(verdict.reviewer_id, "?")) for verdict in verdicts],
         cluster_size=session.execute(select(func.count()).where(col(Exchange.cluster_id) == exchange.cluster_id)).scalar_one(),
@@ -227,6 +230,24 @@ def _similar(session: Session, near: list[dict[str, Any]]) -> list[Similar]:
     ).all()
     similar = [Similar(e, c, wanted[e.id], v.label if v else None) for e, c, v in found]
     return sorted(similar, key=lambda one: -one.similarity)
+
+
+def _contradicted(session: Session, exchange_id: int) -> tuple[Exchange, Conversation] | None:
+    """The exchange of another conversation whose answer speaks most against this one's."""
+    told = session.execute(
+        select(Evidence)
+        .where(
+            col(Evidence.exchange_id) == exchange_id, col(Evidence.name) == "answer_consistency", col(Evidence.probability) >= 0.3
+        )
+        .order_by(col(Evidence.probability).desc())
+    ).scalars()
+    keys = [one.detail["key"] for one in told if isinstance(one.detail.get("key"), int)]
+    found = session.execute(
+        select(Exchange, Conversation)
+        .join(Conversation, col(Conversation.id) == col(Exchange.conversation_id))
+        .where(col(Exchange.id).in_(keys[:1]))
+    ).first()
+    return (found[0], found[1]) if found else None
 
 
 def _nearest(session: Session, near: list[dict[str, Any]]) -> list[Nearest]:

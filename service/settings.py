@@ -67,7 +67,15 @@ class Settings(BaseSettings):
     redact: bool = Field(True, description="replace e-mail addresses, phone and card numbers and tokens before storage")
     redact_phone_regions: list[str] = Field(["US", "GB", "DE"], description="regions whose national phone formats are recognised")
     encoder: str = Field("packaged", description="'packaged', a model directory, a hub name, or 'hashing' (no model, for trials)")
-    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 where the processor has AMX")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="auto: bfloat16 where the processor multiplies it (AMX, AVX-512), float32 elsewhere"
+    )
+    reranker: str = Field(
+        "off", description="cross-encoder for answers of doubtful relevance: 'off', 'hub', a model directory or a hub name"
+    )
+    entailment: str = Field(
+        "packaged", description="model for contradictions that facts do not decide: 'packaged', 'hub', 'off', a directory, a name"
+    )
     threads: int = Field(0, ge=0, description="threads for encoding; 0 is all cores")
     score_batch: int = Field(512, ge=1, le=4096, description="conversations that a worker claims and scores at once")
     signals_off: list[str] = Field(default=[], description="signals that are not measured")

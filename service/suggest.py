@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from sqlalchemy import func, select
 from sqlmodel import col
 
 from scoring.encoder import Encoder
+from scoring.late_interaction import LateInteraction
 from scoring.scorer import NEAREST
 from scoring.vectors import gather
 from service.db import Database
@@ -16,15 +18,20 @@ from service.vectors import FaissPast, PgvectorPast, StoredVectors, vectors_of
 
 # Look-alikes below this cosine would only distract; the consistency signal looks further, for it compares the answers too.
 LEAST_SHOWN = 0.6
+CANDIDATES = 20
+"""Articles that are read word by word for an item."""
+SAME_QUESTION = 0.9
+"""Cosine from which an article's question is the user's."""
 
 
 @dataclass
 class _Articles:
-    """The active articles' questions as vectors, kept until an article changes."""
+    """The active articles' questions, and articles as a whole, as vectors; kept until an article changes."""
 
     last_version: int = 0
     ids: list[int] = field(default_factory=list)
-    matrix: Any = None
+    questions: Any = None
+    wholes: dict[int, tuple[str, Any]] = field(default_factory=dict)
 
 
 class Suggestions:
@@ -32,7 +39,8 @@ class Suggestions:
 
     def __init__(self, db: Database, encoder: Encoder, past: FaissPast | PgvectorPast) -> None:
         self._db = db
-        self._encoder = encoder
+        self._words = LateInteraction.over(encoder)
+        self._encoder = self._words or encoder
         self._past = past
         self._articles = _Articles()
 
@@ -45,6 +53,7 @@ class Suggestions:
                     col(Exchange.source),
                     col(Exchange.question_hash),
                     col(Exchange.conversation_id),
+                    col(Exchange.question),
                 ).where(col(Exchange.id).in_(exchange_ids))
             ).all()
         size = self._encoder.dimensions
@@ -58,7 +67,7 @@ class Suggestions:
                 for key, cosine in near
                 if key != row.id and cosine >= LEAST_SHOWN
             ]
-            suggestions[row.id] = {"similar": similar[:NEAREST], "articles": self._nearest_articles(questions[i])}
+            suggestions[row.id] = {"similar": similar[:NEAREST], "articles": self._nearest_articles(row.question, questions[i])}
         return suggestions
 
     def _refresh_articles(self) -> None:
@@ -68,14 +77,27 @@ class Suggestions:
                 return
             active = session.execute(select(Article).where(col(Article.status) == ArticleStatus.active)).scalars().all()
         asked = [(article.id or 0, question) for article in active for question in (article.question, *article.variants)]
-        vectors = gather((question for _, question in asked), self._encoder, StoredVectors(self._db))
-        self._articles = _Articles(last, [i for i, _ in asked], vectors.of([question for _, question in asked]))
+        wholes = [f"{article.question}\n{article.answer}" for article in active]
+        vectors = gather((*(question for _, question in asked), *wholes), self._encoder, StoredVectors(self._db))
+        self._articles = _Articles(
+            last,
+            [i for i, _ in asked],
+            vectors.of([question for _, question in asked]),
+            {article.id or 0: pair for article, pair in zip(active, zip(wholes, vectors.of(wholes), strict=True), strict=True)},
+        )
 
-    def _nearest_articles(self, question: Any) -> list[dict[str, Any]]:
+    def _nearest_articles(self, text: str, question: Any) -> list[dict[str, Any]]:
+        """The three most likely to answer: of the nearest by question, those whose words meet the question's."""
         if not self._articles.ids or not question.any():
             return []
         best: dict[int, float] = {}
-        for article_id, cosine in zip(self._articles.ids, self._articles.matrix @ question, strict=True):
+        for article_id, cosine in zip(self._articles.ids, self._articles.questions @ question, strict=True):
             best[article_id] = max(best.get(article_id, -1.0), float(cosine))
-        nearest = sorted(best.items(), key=lambda pair: -pair[1])[:3]
-        return [{"article_id": article_id, "similarity": round(cosine, 3)} for article_id, cosine in nearest]
+        nearest = sorted(best, key=lambda one: -best[one])[:CANDIDATES]
+        if self._words and len(nearest) > 1:
+            wholes = [self._articles.wholes[one] for one in nearest]
+            ranks = self._words.rank(text, [whole for whole, _ in wholes], [float(vector @ question) for _, vector in wholes])
+            # An article made from this very wording of the question needs no second opinion.
+            order = np.argsort(-np.where([best[one] >= SAME_QUESTION for one in nearest], np.inf, ranks), kind="stable")
+            nearest = [nearest[i] for i in order]
+        return [{"article_id": one, "similarity": round(best[one], 3)} for one in nearest[:3]]

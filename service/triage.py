@@ -12,13 +12,15 @@ from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, col
 
 from scoring import acquire
+from scoring.calibration import Calibration
 from scoring.encoder import Encoder
 from scoring.intents import IntentModel
+from scoring.platform_scores import History, HistoryUnusable, Key, histories
 from scoring.scorer import Scored, Scorer, cluster
 from scoring.vectors import content_hash
 from service.db import Database, chunks, claim, insert_into, table_of
 from service.logs import place_of
-from service.models import Conversation, Evidence, Exchange, ItemState, ReviewItem, Round
+from service.models import Conversation, Evidence, Exchange, ItemState, PlatformHistory, ReviewItem, Round
 from service.settings import QueueSettings
 from service.suggest import Suggestions
 from service.transcripts import load_transcripts
@@ -44,30 +46,39 @@ class Triage:
         self._queue = queue
         self._suggestions = Suggestions(db, encoder, past)
 
-    def score_due(self, intents: Mapping[str, IntentModel], now: datetime, limit: int) -> int:
+    def score_due(
+        self, intents: Mapping[str, IntentModel], now: datetime, limit: int, platform: Mapping[Key, Calibration] | None = None
+    ) -> int:
         """Claim conversations that have settled, score them, store the scores; how many were claimed."""
         ids, until = claim(self._db, Conversation, limit, now, SCORE_LEASE)
         if not ids:
             return 0
         self._past.refresh()
-        self._score(ids, until, intents, now)
+        self._score(ids, until, intents, platform or {}, now)
         self._past.refresh()
         return len(ids)
 
-    def _score(self, ids: Sequence[int], until: datetime, intents: Mapping[str, IntentModel], now: datetime) -> None:
+    def _score(
+        self,
+        ids: Sequence[int],
+        until: datetime,
+        intents: Mapping[str, IntentModel],
+        platform: Mapping[Key, Calibration],
+        now: datetime,
+    ) -> None:
         """One conversation that cannot be scored must not keep the others of its batch waiting: halve until it is alone."""
         try:
             with self._db.read() as session:
                 transcripts, revisions = load_transcripts(session, ids)
-            scored = self._scorer.score([transcripts[i] for i in ids], self._past, intents)
+            scored = self._scorer.score([transcripts[i] for i in ids], self._past, intents, platform)
             with self._db.write() as session:
-                self._store(session, ids, revisions, until, scored, intents, now)
+                self._store(session, ids, revisions, until, scored, intents, platform, now)
         except OperationalError:  # the database is away: nobody's fault, the lease brings them back
             raise
         except Exception as error:  # noqa: BLE001 - whatever a text may do to a model
             if len(ids) > 1:
-                self._score(ids[: len(ids) // 2], until, intents, now)
-                self._score(ids[len(ids) // 2 :], until, intents, now)
+                self._score(ids[: len(ids) // 2], until, intents, platform, now)
+                self._score(ids[len(ids) // 2 :], until, intents, platform, now)
                 return
             log.error("conversation_not_scored", conversation_id=ids[0], error=type(error).__name__, where=place_of(error))
             with self._db.write() as session:
@@ -82,12 +93,13 @@ class Triage:
         until: datetime,
         scored: Sequence[Scored],
         intents: Mapping[str, IntentModel],
+        platform: Mapping[Key, Calibration],
         now: datetime,
     ) -> None:
         """Scores of the conversations that are still ours and unchanged; the others are due again and lose nothing."""
         ours = self._finish(session, ids, revisions, until, now)
         joins = cluster(scored, _clusters_of(session, scored), self._queue.look_alike)
-        rows = {i: _row(one, self._scorer, intents, now) for i, one in enumerate(scored)}
+        rows = {i: _row(one, self._scorer, intents, platform, now) for i, one in enumerate(scored)}
         place: dict[int, int] = {}  # index in `scored` -> exchange id
         fresh: list[int] = []
         before = _exchanges_of(session, sorted(ours))
@@ -135,6 +147,7 @@ class Triage:
             session.execute(insert_into(session, Evidence), found)
         if session.get_bind().dialect.name == "postgresql":
             mark_asked(session, self._encoder.digest, [rows[i]["question_hash"] for i in place])
+        _remember(session, histories((scored[i].exchange for i in place), now), now)
         log.info("conversations_scored", conversations=len(ours), exchanges=len(place), changed_meanwhile=len(ids) - len(ours))
 
     def _finish(
@@ -366,13 +379,40 @@ def _set_clusters(
         session.execute(update(table).where(table.c.id == bindparam("exchange")), homes)
 
 
+def _remember(session: Session, seen: Mapping[Key, History], now: datetime) -> None:
+    """Platforms' scores into their sources' histories; comes last, so that whoever waits for a row's lock waits shortly."""
+    table = table_of(PlatformHistory)
+    for (source, field), history in sorted(seen.items()):
+        mine = (table.c.source == source) & (table.c.field == field)
+        stored = select(table.c.content).where(mine).with_for_update()
+        known = session.execute(stored).scalar_one_or_none()
+        if known is None:
+            fresh = {"source": source, "field": field, "content": history.text(), "updated_at": now}
+            insert = insert_into(session, PlatformHistory).values(fresh).on_conflict_do_nothing()
+            if session.execute(insert.returning(table.c.source)).first() is not None:
+                continue
+            known = session.execute(stored).scalar_one()  # another worker was first
+        both = _merged(known, history).text()
+        if both != known:
+            session.execute(update(table).where(mine).values(content=both, updated_at=now))
+
+
+def _merged(known: str, history: History) -> History:
+    try:
+        return History.read(known).merge(history)
+    except HistoryUnusable:  # written by a version that kept something else: it is known anew within days
+        return history
+
+
 def _neighbour_key(detail: Mapping[str, Any], place: Mapping[int, int]) -> dict[str, Any]:
     """A neighbour of the same batch is named by a negative key: here it gets its id."""
     key = detail.get("key")
     return {"key": place.get(-key - 1)} if isinstance(key, int) and key < 0 else {}
 
 
-def _row(one: Scored, scorer: Scorer, intents: Mapping[str, IntentModel], now: datetime) -> dict[str, Any]:
+def _row(
+    one: Scored, scorer: Scorer, intents: Mapping[str, IntentModel], platform: Mapping[Key, Calibration], now: datetime
+) -> dict[str, Any]:
     exchange = one.exchange
     told = exchange.intent.name if exchange.intent else None
     return {
@@ -388,6 +428,6 @@ def _row(one: Scored, scorer: Scorer, intents: Mapping[str, IntentModel], now: d
         "priority": one.priority,
         "uncertainty": one.uncertainty,
         "because": one.because,
-        "versions": scorer.versions(intents.get(exchange.source)),
+        "versions": scorer.versions(intents.get(exchange.source), platform, exchange.source),
         "scored_at": now,
     }

@@ -33,18 +33,19 @@ def run(settings: Settings, db: Database, sinks: Mapping[str, Sink], stop: threa
 def _score(settings: Settings, db: Database, stop: threading.Event) -> None:
     # Here, not above: models and FAISS cost seconds that `triage run`'s web process must not pay.
     from scoring.encoder import make_encoder
-    from scoring.scorer import Scorer
     from service import learn
+    from service.scorers import make_scorer
     from service.triage import Triage
     from service.vectors import StoredVectors, make_past
 
     started = time.monotonic()
     encoder = make_encoder(settings.encoder, settings.precision, settings.threads)
-    scorer = Scorer(encoder, StoredVectors(db), off=settings.signals_off)
+    scorer = make_scorer(settings, encoder, StoredVectors(db))
     past = make_past(db, encoder)
     past.refresh()
     triage = Triage(db, encoder, scorer, past, settings.queue)
     intents = learn.IntentModels(db, encoder)
+    platform = learn.Calibrations(db)
     log.info("worker_ready", encoder=encoder.digest, seconds=round(time.monotonic() - started, 1))
     rng = Random()  # noqa: S311 - draws a sample, guards nothing
     last_pick = last_refit = 0.0
@@ -52,9 +53,10 @@ def _score(settings: Settings, db: Database, stop: threading.Event) -> None:
     def step() -> int:
         nonlocal last_pick, last_refit
         if time.monotonic() - last_refit > REFIT_EVERY_SECONDS:
+            last_refit = time.monotonic()  # before them: one that fails is tried again later, and scoring goes on
             learn.refit_due(db, encoder, datetime.now(UTC))
-            last_refit = time.monotonic()
-        scored = triage.score_due(intents.current(), datetime.now(UTC), settings.score_batch)
+            learn.calibrate_due(db, datetime.now(UTC))
+        scored = triage.score_due(intents.current(), datetime.now(UTC), settings.score_batch, platform.current())
         added = 0
         if time.monotonic() - last_pick > PICK_EVERY_SECONDS or (scored and scored < settings.score_batch):
             added = triage.pick_due(datetime.now(UTC), rng)

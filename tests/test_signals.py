@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from scoring.encoder import Encoder, HashingEncoder
 from scoring.intents import Prediction
+from scoring.late_interaction import LateInteraction
+from scoring.platform_scores import is_fallback
 from scoring.signals.answer_consistency import AnswerConsistency, loose_contradictions
 from scoring.signals.answer_relevance import AnswerRelevance
 from scoring.signals.base import Batch, Evidence, Neighbour, Signal
-from scoring.signals.intent_confidence import IntentConfidence, is_fallback
+from scoring.signals.intent_confidence import IntentConfidence
 from scoring.signals.user_feedback import UserFeedback, goodness
 from scoring.signals.user_frustration import UserFrustration
 from scoring.transcripts import Feedback, Intent, Passage, Role, Transcript, Turn, split
@@ -39,7 +41,7 @@ def make_batch(
 
 
 def make_signals(digest: str) -> list[Signal]:
-    return [IntentConfidence(), AnswerRelevance(digest), UserFrustration(digest), AnswerConsistency(), UserFeedback()]
+    return [IntentConfidence(), AnswerRelevance(), UserFrustration(digest), AnswerConsistency(), UserFeedback()]
 
 
 def answered(
@@ -115,7 +117,7 @@ def test_an_answer_to_another_question_stands_out(encoder: Encoder) -> None:
     good = answered(answer="A refund takes five working days once we have received the item.", name="c1")
     bad = answered(answer="Our shops are open from nine to six, and on Sundays until noon.", name="c2")
 
-    fine, wrong = AnswerRelevance(encoder.digest).measure(make_batch(good, bad, encoder=encoder))
+    fine, wrong = AnswerRelevance(LateInteraction.over(encoder)).measure(make_batch(good, bad, encoder=encoder))
 
     assert fine is not None
     assert wrong is not None
@@ -126,7 +128,9 @@ def test_an_answer_to_another_question_stands_out(encoder: Encoder) -> None:
     ("question", "answer"), [("Hi", "Hello, how can I help?"), ("Thanks a lot!", "You are welcome."), ("yes please", "Done.")]
 )
 def test_small_talk_cannot_be_irrelevant(question: str, answer: str, encoder: Encoder) -> None:
-    assert AnswerRelevance(encoder.digest).measure(make_batch(answered(question, answer), encoder=encoder)) == [None]
+    signal = AnswerRelevance(LateInteraction.over(encoder))
+
+    assert signal.measure(make_batch(answered(question, answer), encoder=encoder)) == [None]
 
 
 @pytest.mark.parametrize(
@@ -138,7 +142,7 @@ def test_small_talk_cannot_be_irrelevant(question: str, answer: str, encoder: En
     ],
 )
 def test_a_bot_that_does_not_know_is_noticed(answer: str, encoder: Encoder) -> None:
-    (found,) = AnswerRelevance(encoder.digest).measure(make_batch(answered(answer=answer), encoder=encoder))
+    (found,) = AnswerRelevance(LateInteraction.over(encoder)).measure(make_batch(answered(answer=answer), encoder=encoder))
 
     assert found is not None
     assert found.probability > 0.6
@@ -146,7 +150,7 @@ def test_a_bot_that_does_not_know_is_noticed(answer: str, encoder: Encoder) -> N
 
 
 def test_a_search_that_found_nothing_is_told_from_no_search(encoder: Encoder) -> None:
-    nothing, none = AnswerRelevance(encoder.digest).measure(
+    nothing, none = AnswerRelevance(LateInteraction.over(encoder)).measure(
         make_batch(answered(retrieval=(), name="c1"), answered(name="c2"), encoder=encoder)
     )
 
@@ -160,7 +164,7 @@ def test_a_search_that_found_nothing_is_told_from_no_search(encoder: Encoder) ->
     [(0.12, 0.83, "cosine"), (12.0, 92.0, "percent"), (-6.2, 7.5, "logit"), (-0.1, 0.8, "cosine")],
 )
 def test_each_platforms_scale_is_recognised(low: float, high: float, scale: str, encoder: Encoder) -> None:
-    weak, strong = AnswerRelevance(encoder.digest).measure(
+    weak, strong = AnswerRelevance(LateInteraction.over(encoder)).measure(
         make_batch(
             answered(retrieval=(Passage(text="x", score=low),), name="c1"), answered(retrieval=(Passage(text="x",
             score=high),), name="c2"),

@@ -74,8 +74,17 @@ def test_the_version_is_that_of_the_content() -> None:
     assert Weights(0.2, weights.rising, weights.falling, weights.other).version != weights.version
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"base_rate": 2, "rising": {}, "falling": {}, "other": [1, 1]}',
-                                  '{"base_rate": 0.1, "rising": {"a": -1}, "falling": {}, "other": [1, 1]}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"base_rate": 2, "neutral": 0.2, "rising": {}, "falling": {}, "other": [1, 1]}',
+        '{"base_rate": 0.1, "neutral": 0, "rising": {}, "falling": {}, "other": [1, 1]}',
+        '{"base_rate": 0.1, "neutral": 0.2, "rising": {"a": -1}, "falling": {}, "other": [1, 1]}',
+    ],
+)
 def test_a_text_that_holds_no_weights_is_refused(text: str) -> None:
     with pytest.raises(WeightsUnusable):
         Weights.read(text)

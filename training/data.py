@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from scoring.encoder import Encoder, Vectors
+from scoring.encoder import SentenceEncoder, Vectors
 
 Row = dict[str, Any]
 log = logging.getLogger(__name__)
@@ -50,13 +50,17 @@ def turns_of(row: Row) -> list[tuple[str, str]]:
 class CachedVectors:
     """Encodes each text once and keeps the vectors in a folder between runs, by encoder digest."""
 
-    def __init__(self, encoder: Encoder, folder: Path | None) -> None:
+    def __init__(self, encoder: SentenceEncoder, folder: Path | None) -> None:
         self._encoder = encoder
         self._file = None if folder is None else folder / f"{encoder.digest}.npz"
         self._rows: dict[str, Vectors] = {}
         if self._file is not None and self._file.exists():
             with np.load(self._file, allow_pickle=False) as kept:
                 self._rows = dict(zip(json.loads(kept["texts"].tobytes()), kept["vectors"].astype(np.float32), strict=True))
+
+    @property
+    def encoder(self) -> SentenceEncoder:
+        return self._encoder
 
     @property
     def digest(self) -> str:

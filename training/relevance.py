@@ -1,9 +1,8 @@
-"""Fits scoring/heads/match.json, relevance.json and relevance_short.json: does an answer speak to its question?
+"""Fits scoring/heads/late_interaction.safetensors and the relevance heads: does an answer speak to its question?
 
-First, on questions with their gold passage and passages that only look like it (FeedbackQA retrieval), a weight for each
-dimension of the product of the two vectors: which parts of "alike" mean "answers". Then two small logistic regressions: over
-that match and the cheap features on users' ratings of passages (FeedbackQA ratings), and over a few features on replies in
-dialogues against replies of other dialogues (UKP).
+First, on questions with their gold passage among its look-alikes (FeedbackQA retrieval), which words of a question must be
+met by the answer, and what "met" is. Then small logistic regressions over that and the cheap features: on users' ratings of
+passages (FeedbackQA ratings), and on replies in dialogues against replies of other dialogues (UKP).
 """
 
 import logging
@@ -11,29 +10,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from scoring.encoder import Vectors
-from scoring.signals.answer_relevance import FEATURES, SHORT_COLUMNS, SHORT_FEATURES, features, judgeable
+from scoring.late_interaction import FEATURES as WORD_FEATURES
+from scoring.late_interaction import Fitted, LateInteraction
+from scoring.signals.answer_relevance import FEATURES, SHORT_FEATURES, Floats, columns, features, judgeable
+from training import late_interaction
 from training.data import CachedVectors, read, turns_of
 from training.heads import write_head
+from training.late_interaction import Candidates, candidates
 
-Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 AGENCIES = {"cdc": "CDC", "uk": "UK", "who": "WHO", "australia": "Australia"}
 BASE_RATE = 0.2
 """Share of bad answers that the heads' probabilities assume."""
-KEPT_APART = "CDC"
-"""The agency whose ratings and questions no head sees; what is reported is measured on it."""
-_SOURCE = (
-    "FeedbackQA ratings and retrieval without CDC (Li et al. 2022, Apache-2.0), "
-    "UKP error and reaction (Petrak et al. 2023, Apache-2.0)"
-)
+_SOURCE = "FeedbackQA ratings and retrieval (Li et al. 2022, Apache-2.0), UKP error and reaction (Petrak et al. 2023, Apache-2.0)"
+_RANKED, _REPLIED = 0.2, 0.1
+"""What all pairs of gold and look-alike passages together count, of all ratings; and what one reply counts, in ratings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +43,6 @@ class Pairs:
     bad: Floats
     group: list[str]
 
-    def without(self, group: str) -> "Pairs":
-        return self.where([name != group for name in self.group])
-
-    def only(self, group: str) -> "Pairs":
-        return self.where([name == group for name in self.group])
-
     def where(self, kept: Sequence[bool]) -> "Pairs":
         rows = [i for i, keep in enumerate(kept) if keep]
         return Pairs(
@@ -59,48 +51,76 @@ class Pairs:
 
 
 def fit(data: Path, vectors: CachedVectors, seed: int) -> None:
-    matched, rated, replied = (
-        look_alikes(data, vectors, seed).without(KEPT_APART),
-        ratings(data).without(KEPT_APART),
-        replies(data, seed),
-    )
-    weights = match_weights(matched, vectors, seed)
-    cosines = _products(matched, vectors).sum(axis=1)
-    slope, bias = np.polyfit(cosines, _products(matched, vectors) @ weights, 1)
-    write_head("match", float(bias), {"cosine": float(slope)}, _SOURCE, weights.tolist(), vectors.digest.split("-")[0])
-    for name, pairs, names, strength in (
-        ("relevance", rated, (*FEATURES, "match"), 0.03),
-        ("relevance_short", replied, SHORT_FEATURES, 0.05),
+    asked = [one for one in retrieval(data, vectors) if not held_out(one.question)]
+    late_interaction.fit(asked, vectors.encoder, seed, _SOURCE)
+    fit_heads(data, vectors, asked, seed)
+
+
+def fit_heads(data: Path, vectors: CachedVectors, asked: Sequence[Candidates], seed: int) -> None:
+    """The regressions, over what `late_interaction` wrote."""
+    words = words_of(vectors)
+    rated, ranked, replied = ratings(data), look_alikes(asked, seed), replies(data, seed)
+    rated = rated.where([not held_out(question) for question in rated.questions])
+    known = {id(one): inputs_of(one, vectors, words) for one in (rated, ranked, replied)}
+    for name, pairs, names in (
+        ("relevance", (rated, ranked), (*FEATURES, *WORD_FEATURES)),
+        ("relevance_plain", (rated, ranked), FEATURES),
+        ("relevance_short", (rated, ranked, replied), (*SHORT_FEATURES, *WORD_FEATURES)),
+        ("relevance_plain_short", (rated, ranked, replied), SHORT_FEATURES),
     ):
-        inputs = with_matches(pairs, vectors, weights)
-        inputs = inputs if name == "relevance" else inputs[:, SHORT_COLUMNS]
-        scaler = StandardScaler().fit(inputs)
-        fitted = LogisticRegression(C=strength, max_iter=1000, random_state=seed).fit(scaler.transform(inputs), pairs.bad)
-        slopes = fitted.coef_[0] / scaler.scale_
-        rate = float(pairs.bad.mean())
-        shift = np.log(BASE_RATE / (1 - BASE_RATE)) - np.log(rate / (1 - rate))
-        write_head(
-            name,
-            float(fitted.intercept_[0] - scaler.mean_ @ slopes + shift),
-            dict(zip(names, slopes.tolist(), strict=True)),
-            _SOURCE,
-        )
+        bias, slopes = fit_head([known[id(one)][:, columns(names)] for one in pairs], pairs, seed)
+        write_head(name, bias, dict(zip(names, slopes.tolist(), strict=True)), _SOURCE)
 
 
-def match_weights(pairs: Pairs, vectors: CachedVectors, seed: int) -> Floats:
-    """A weight per dimension of the product of question and answer vector."""
-    products = _products(pairs, vectors) * 20  # to about unit scale, so that one strength of regularisation fits
-    fitted = LogisticRegression(C=0.003, max_iter=500, random_state=seed).fit(products, pairs.bad)
-    return np.asarray(fitted.coef_[0] * 20, dtype=np.float64)
+def fit_head(inputs: Sequence[Floats], pairs: Sequence[Pairs], seed: int) -> tuple[float, Floats]:
+    """(bias, weights) of a logistic regression at `BASE_RATE` over rated, ranked and perhaps replied pairs, in this order.
+
+    Ranked ones count `_RANKED` of the rated ones together, half of that for gold passages; a reply `_REPLIED` of a rating.
+    """
+    both, bad = np.concatenate(inputs), np.concatenate([one.bad for one in pairs])
+    rated, ranked = pairs[0].bad, pairs[1].bad
+    share = np.where(ranked > 0, 0.5 / ranked.sum(), 0.5 / (1 - ranked).sum())
+    rest = np.full(len(bad) - len(rated) - len(ranked), _REPLIED)
+    counted = np.concatenate([np.ones(len(rated)), _RANKED * len(rated) * share, rest])
+    scaler = StandardScaler().fit(both, sample_weight=counted)
+    fitted = LogisticRegression(C=0.02, max_iter=2000, random_state=seed).fit(scaler.transform(both), bad, counted)
+    slopes = fitted.coef_[0] / scaler.scale_
+    rate = float(np.average(bad, weights=counted))
+    shift = np.log(BASE_RATE / (1 - BASE_RATE)) - np.log(rate / (1 - rate))
+    return float(fitted.intercept_[0] - scaler.mean_ @ slopes + shift), slopes
 
 
-def with_matches(pairs: Pairs, vectors: CachedVectors, weights: Floats) -> Floats:
+def inputs_of(pairs: Pairs, vectors: CachedVectors, words: LateInteraction | None) -> Floats:
+    """FEATURES of each pair, and the words' where `words` is given."""
     found = features(pairs.questions, pairs.answers, vectors.of(pairs.questions), vectors.of(pairs.answers))
-    return np.column_stack([found, _products(pairs, vectors) @ weights]) if len(weights) else found
+    return np.column_stack([found, words.compare(pairs.questions, pairs.answers)]) if words else found
 
 
-def _products(pairs: Pairs, vectors: CachedVectors) -> Floats:
-    return (vectors.of(pairs.questions) * vectors.of(pairs.answers)).astype(np.float64)
+def words_of(vectors: CachedVectors) -> LateInteraction:
+    """With room for all words of the data sets."""
+    return LateInteraction(vectors.encoder, Fitted.packaged(), room=1 << 30)
+
+
+def held_out(question: str) -> bool:
+    """One question of FeedbackQA in seven is kept for reporting; by its text, so that every set that holds it agrees."""
+    return crc32(" ".join(question.lower().split()).encode()) % 7 == 0
+
+
+def retrieval(data: Path, vectors: CachedVectors) -> list[Candidates]:
+    """Every question of the four agencies with the twenty nearest passages of its agency."""
+    found = []
+    for agency, domain in AGENCIES.items():
+        passages = [row for row in read(data, f"relevance/feedbackqa_retrieval/{agency}_passages") if row.get("passage")]
+        text = {row["passage_id"]: row["passage"] for row in passages}
+        asked = [
+            row
+            for row in read(data, f"relevance/feedbackqa_retrieval/{agency}_queries")
+            if row.get("query") and row["gold_passage_id"] in text
+        ]
+        found += candidates(
+            [row["query"] for row in asked], [text[row["gold_passage_id"]] for row in asked], list(text.values()), domain, vectors
+        )
+    return found
 
 
 def ratings(data: Path) -> Pairs:
@@ -113,31 +133,21 @@ def ratings(data: Path) -> Pairs:
     return Pairs([row["query"] for row in rows], [row["passage"] for row in rows], bad, [str(row.get("domain")) for row in rows])
 
 
-def look_alikes(data: Path, vectors: CachedVectors, seed: int) -> Pairs:
-    """Gold passages, two of the ten nearest others, and now and then any other one."""
+def look_alikes(asked: Sequence[Candidates], seed: int) -> Pairs:
+    """Gold passages, and three of the nearest others for each."""
     rng = np.random.default_rng(seed)
     questions: list[str] = []
     answers: list[str] = []
     bad: list[float] = []
     group: list[str] = []
-    for agency, domain in AGENCIES.items():
-        passages = [row for row in read(data, f"relevance/feedbackqa_retrieval/{agency}_passages") if row.get("passage")]
-        asked = [row for row in read(data, f"relevance/feedbackqa_retrieval/{agency}_queries") if row.get("query")]
-        number = {row["passage_id"]: i for i, row in enumerate(passages)}
-        texts = [row["passage"] for row in passages]
-        near = _nearest(vectors.of([row["query"] for row in asked]), vectors.of(texts), 12)
-        for row, order in zip(asked, near, strict=True):
-            gold = number.get(row["gold_passage_id"])
-            if gold is None:
-                continue
-            others = [int(i) for i in order if i != gold]
-            chosen = [gold, *rng.choice(others[1:], 2, replace=False).tolist()]
-            if rng.random() < 0.5:
-                chosen.append(int(rng.integers(len(texts))))
-            questions += [row["query"]] * len(chosen)
-            answers += [texts[i] for i in chosen]
-            bad += [float(i != gold) for i in chosen]
-            group += [domain] * len(chosen)
+    for one in asked:
+        if one.gold < 0:
+            continue
+        others = rng.choice([at for at in range(len(one.passages)) if at != one.gold], 3, replace=False)
+        questions += [one.question] * 4
+        answers += [one.passages[at] for at in (one.gold, *others.tolist())]
+        bad += [0.0, 1.0, 1.0, 1.0]
+        group += [one.agency] * 4
     return Pairs(questions, answers, np.asarray(bad), group)
 
 
@@ -154,7 +164,3 @@ def replies(data: Path, seed: int) -> Pairs:
     others = np.random.default_rng(seed).permutation(len(answers))
     bad = np.repeat([0.0, 1.0], len(answers))
     return Pairs(questions * 2, answers + [answers[i] for i in others], bad, ["UKP"] * len(bad))
-
-
-def _nearest(asked: Vectors, texts: Vectors, count: int) -> NDArray[np.intp]:
-    return np.argsort(-(asked @ texts.T), axis=1, kind="stable")[:, :count]

@@ -1,25 +1,26 @@
 """Does the answer speak to the question? The platform's retrieval and reranker scores, and our own judgement.
 
-Ours is a pair of logistic regressions over cheap features of question and answer: cosine of their stored vectors, a weighted
-product of them, shared words and character trigrams, lengths, what kind of question it is and whether the answer has what
-such a question wants. One was fitted on users' ratings of long answers (FeedbackQA, Li et al. 2022), one on short replies in
-dialogues (Petrak et al. 2023); the answer's length says which counts.
+Ours is a pair of logistic regressions over cheap features of question and answer: cosine of their stored vectors, late
+interaction of their words where the encoder shows them, shared words and character trigrams, lengths, what kind of question
+it is and whether the answer has what such a question wants. One was fitted on users' ratings of long answers (FeedbackQA,
+Li et al. 2022), one on short replies in dialogues (Petrak et al. 2023); the answer's length says which counts.
 """
 
 import math
 import re
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.encoder import PACKAGED_SHA256, Vectors
+from scoring.calibration import Judged, judge
+from scoring.cross_encoder import PairModel
+from scoring.encoder import Vectors
 from scoring.heads import load_head
+from scoring.late_interaction import FEATURES as WORD_FEATURES
+from scoring.late_interaction import LateInteraction
 from scoring.signals.base import Batch, Detail, Evidence
-from scoring.transcripts import Exchange, Passage
+from scoring.transcripts import Exchange
 from scoring.vectors import TextVectors
 from scoring.wording import cannot_answer, content_words, is_english, is_small_talk, plain, words
 
@@ -35,8 +36,7 @@ FEATURES = (
 )  # fmt: skip
 
 SHORT_FEATURES = ("cosine", "words_found", "words_shared", "trigrams_found")
-"""What tells about a short reply; the other features need a passage."""
-SHORT_COLUMNS = [FEATURES.index(feature) for feature in SHORT_FEATURES]
+"""What tells about a short reply, with the words' features; the others need a passage."""
 
 _YES_NO = re.compile(
     r"(?:^|[.?!,] ?(?:and |so |but )?)(?:can|could|do|does|did|is|are|am|was|were|will|would|should|may|might|must|has|"
@@ -76,11 +76,14 @@ _NAME = re.compile(r"(?<=[a-z,;] )[A-Z][A-Za-z]{2,}|\b[A-Z]{2,6}\b|\b\d{3,}\b")
 class AnswerRelevance:
     """Platform scores where sent, our own judgement where there is a question to judge."""
 
-    def __init__(self, encoder: str = PACKAGED_SHA256) -> None:
-        """`encoder`: digest of the encoder of the vectors that `measure` gets; the weighted product knows one only."""
-        self._match = load_head("match")
-        self._known = encoder.startswith(self._match.encoder)
-        self._long, self._short = load_head("relevance"), load_head("relevance_short")
+    def __init__(self, words: LateInteraction | None = None, reranker: PairModel | None = None) -> None:
+        """`words`: of the encoder whose vectors `measure` gets; without it we judge by vectors and spelling alone.
+
+        `reranker`: a cross-encoder whose log-odds say that the second text answers the first; asked where we are undecided.
+        """
+        self._words, self._reranker = words, reranker
+        kind = "" if words else "_plain"
+        self._long, self._short = load_head(f"relevance{kind}"), load_head(f"relevance{kind}_short")
 
     @property
     def name(self) -> str:
@@ -96,20 +99,29 @@ class AnswerRelevance:
             found = self._logits(asked, answered, batch.vectors)
             for i, logit, cosine in zip(judged, *found, strict=True):
                 own[i], cosines[i] = float(logit), float(cosine)
-        scales = _scales(batch.exchanges)
+        platform = judge(batch.exchanges, ("rerank", "retrieval"), batch.platform)
         return [
-            _evidence(exchange, question, answer, own[i], cosines[i], scales.get(exchange.source))
+            _evidence(exchange, question, answer, own[i], cosines[i], platform[i])
             for i, (exchange, question, answer) in enumerate(zip(batch.exchanges, questions, answers, strict=True))
         ]
 
     def _logits(self, asked: Sequence[str], answered: Sequence[str], vectors: TextVectors) -> tuple[Floats, Floats]:
         """(log-odds that the answer does not speak to the question, cosines), (n,) each."""
-        one, other = vectors.of(asked), vectors.of(answered)
-        found = features(asked, answered, one, other)
-        match = (one * other).astype(np.float64) @ self._match.vector if self._known else self._match.logits(found[:, :1])
-        found = np.column_stack([found, match])
+        found = features(asked, answered, vectors.of(asked), vectors.of(answered))
+        if self._words:
+            found = np.column_stack([found, self._words.compare(asked, answered)])
         short = shortness(found)
-        return (1 - short) * self._long.logits(found) + short * self._short.logits(found[:, SHORT_COLUMNS]), found[:, 0]
+        logits = (1 - short) * self._long.logits(found) + short * self._short.logits(found[:, columns(self._short.features)])
+        undecided = np.flatnonzero(np.abs(logits - _MIDDLE) < _UNDECIDED) if self._reranker else np.zeros(0, dtype=np.intp)
+        if self._reranker and len(undecided):
+            read = self._reranker.logits([(asked[i], answered[i]) for i in undecided.tolist()])
+            logits[undecided] = (logits[undecided] + _MIDDLE - _RERANKER_SLOPE * np.clip(read, -8.0, 8.0)) / 2
+        return logits, found[:, 0]
+
+
+def columns(names: Sequence[str]) -> list[int]:
+    """Where these features stand among those of a pair: `features`, then the words'."""
+    return [(*FEATURES, *WORD_FEATURES).index(name) for name in names]
 
 
 def features(questions: Sequence[str], answers: Sequence[str], asked: Vectors, answered: Vectors) -> Floats:
@@ -196,93 +208,29 @@ def judgeable(question: str, answer: str) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Scale:
-    """How one source's scores are read. `kind` is shown to the reviewer."""
-
-    kind: str
-    lowest: float
-    highest: float
-
-    def irrelevance(self, score: float) -> float | None:
-        """Log-odds that a best passage with this score does not answer; None where the scale says nothing absolute."""
-        match self.kind:
-            case "cosine 0..1":
-                return 1.2 - 5.0 * (score - 0.25) if score < 0.9 else -2.0
-            case "probability 0..1":
-                return 1.5 - 4.0 * score
-            case "percent":
-                return 1.3 - 4.0 * score / 100
-            case "logit":
-                return -0.5 * min(max(score, -8.0), 8.0)
-            case "distance":
-                return None
-            case _:  # BM25 and other open scales: only within the source, and only where it varies
-                spread = self.highest - self.lowest
-                return 0.8 - 2.0 * (score - self.lowest) / spread if spread > 0 else None
-
-
-def _scales(exchanges: Sequence[Exchange]) -> dict[str, tuple[_Scale | None, _Scale | None]]:
-    """(scale of `score`, scale of `rerank_score`) per source, recognised from all that this batch holds."""
-    scores: dict[str, list[list[float]]] = defaultdict(list)
-    reranks: dict[str, list[list[float]]] = defaultdict(list)
-    for exchange in exchanges:
-        for kept, pick in ((scores, _score), (reranks, _rerank)):
-            found = [value for passage in exchange.retrieval or () if (value := pick(passage)) is not None]
-            if found:
-                kept[exchange.source].append(found)
-    return {source: (_scale(scores[source], False), _scale(reranks[source], True)) for source in scores.keys() | reranks.keys()}
-
-
-def _scale(lists: Sequence[Sequence[float]], reranker: bool) -> _Scale | None:
-    values = [value for found in lists for value in found]
-    if not values:
-        return None
-    lowest, highest = min(values), max(values)
-    longer = [found for found in lists if len(found) > 1 and found[0] != found[-1]]
-    rising = sum(all(a <= b for a, b in pairwise(found)) for found in longer)
-    best = [max(found) for found in lists]
-    if not reranker and len(longer) >= 2 and lowest >= 0 and rising > 0.8 * len(longer):
-        return _Scale("distance", lowest, highest)
-    if lowest >= -1.0001 and highest <= 1.0001:
-        return _Scale("probability 0..1" if reranker and lowest >= 0 else "cosine 0..1", lowest, highest)
-    if lowest < 0 or reranker:
-        return _Scale("logit", lowest, highest)
-    if highest <= 100 and (highest > 60 or all(value == int(value) for value in values)) and lowest >= 0:
-        return _Scale("percent", lowest, highest)
-    return _Scale("BM25 or other open scale", min(best) if len(best) >= 10 else 0.0, max(best) if len(best) >= 10 else 0.0)
-
-
-def _score(passage: Passage) -> float | None:
-    return passage.score if passage.score is not None and math.isfinite(passage.score) else None
-
-
-def _rerank(passage: Passage) -> float | None:
-    return passage.rerank_score if passage.rerank_score is not None and math.isfinite(passage.rerank_score) else None
-
-
 def _evidence(
     exchange: Exchange,
     question: str,
     answer: str,
     own: float | None,
     cosine: float | None,
-    scales: tuple[_Scale | None, _Scale | None] | None,
+    sent: Judged | None,
 ) -> Evidence | None:
     asked = plain(question)
     nothing_found = exchange.retrieval is not None and not exchange.retrieval
     gave_up = bool(answer.strip()) and cannot_answer(plain(answer))
-    platform, shown, kind = _platform(exchange.retrieval or (), scales)
+    platform = None if sent is None else sent.logit
     chat = is_small_talk(asked)
     if (chat and not gave_up) or (own is None and platform is None and not nothing_found and not gave_up):
         return None
     turns = tuple(turn.id for turn in (*exchange.question_turns, *exchange.answer_turns))
     detail: Detail = {
-        "best_passage_score": shown,
-        "scale": kind,
+        "best_passage_score": None if sent is None else round(sent.score, 4),
+        "scale": None if sent is None else sent.scale,
         "passages": None if exchange.retrieval is None else len(exchange.retrieval),
         "cosine": None if cosine is None else round(cosine, 4),
         "own_judgement": None if own is None else round(_sigmoid(own), 4),
+        **({} if sent is None else sent.detail),
     }
     parts = [(own, 1.0), (platform, 0.6)]
     known = [(value, weight) for value, weight in parts if value is not None]
@@ -291,8 +239,8 @@ def _evidence(
         logit, note = max(logit, 1.5) + 0.3, "The bot said that it does not know or did not understand."
     elif nothing_found and not chat:
         logit, note = max(logit, -0.2) + 0.7, "The bot's search found nothing, and it answered all the same."
-    elif platform is not None and platform > 0.3 and (own is None or platform > own):
-        note = f"The best passage behind this answer scored only {shown} ({kind})."
+    elif sent is not None and platform is not None and platform > -0.3 and (own is None or platform > own):
+        note = f"The best passage behind this answer scored only {round(sent.score, 4)} ({sent.scale}){sent.place}."
     elif logit > 0:
         note = "The answer seems to speak of something else than the question."
     elif logit > -0.6:
@@ -304,24 +252,14 @@ def _evidence(
     )
 
 
+_MIDDLE, _UNDECIDED = -1.4, 1.0
+"""Log-odds around which, and within which, the reranker is asked: between one answer bad in eleven and two in five."""
+_RERANKER_SLOPE = 0.5
+"""What a unit of the reranker's log-odds counts; set by hand."""
 _LEAST = 0.03
 """An answer that stays on the topic may still be wrong, and one that leaves it right."""
 _RATED_BAD = 1.1
 """The heads' log-odds assume that one answer in five is bad; among the rated answers they were fitted on it was 43 %."""
-
-
-def _platform(
-    passages: Sequence[Passage], scales: tuple[_Scale | None, _Scale | None] | None
-) -> tuple[float | None, float | None, str | None]:
-    """(log-odds of irrelevance, the score shown, its scale): the reranker's where there is one."""
-    if scales is None:
-        return None, None, None
-    for pick, scale in ((_rerank, scales[1]), (_score, scales[0])):
-        found = [value for passage in passages if (value := pick(passage)) is not None]
-        if scale is not None and found:
-            best = min(found) if scale.kind == "distance" else max(found)
-            return scale.irrelevance(best), round(best, 4), scale.kind
-    return None, None, None
 
 
 def _sigmoid(logit: float) -> float:

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from scoring.calibration import Calibration
 from scoring.intents import Prediction
+from scoring.platform_scores import Key
 from scoring.transcripts import Exchange
 from scoring.vectors import TextVectors
 
@@ -33,13 +35,14 @@ class Batch:
     """Exchanges with all that was computed for them once. Lists are aligned with `exchanges`.
 
     `vectors` holds every exchange's question, answer and follow-up. `neighbours` are best first. `predictions` are our
-    own intent model's, None without one.
+    own intent model's, None without one. `platform`: calibrations of what platforms send, for the sources that have one.
     """
 
     exchanges: Sequence[Exchange]
     vectors: TextVectors
     neighbours: Sequence[Sequence[Neighbour]]
     predictions: Sequence[Prediction | None]
+    platform: Mapping[Key, Calibration] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

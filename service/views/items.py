@@ -1,10 +1,12 @@
 """The queue's lines and one item, as pages show them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from difflib import SequenceMatcher
 from typing import Any
 
-from service.models import ItemState, Verdict, VerdictLabel
+from service.models import Conversation, Exchange, ItemState, Verdict, VerdictLabel
 from service.queue import Counts, Detail, Row, Whole
 from service.review import QueueFilter
 from service.views.forms import DecisionForm
@@ -29,6 +31,9 @@ from service.views.words import (
     signal_label,
     weight_of,
 )
+
+_COMPARED = 4000
+"""Characters of two answers that are laid side by side."""
 
 
 def counts_shown(counts: Counts) -> list[tuple[str, str]]:
@@ -163,6 +168,7 @@ def item_shown(detail: Detail, me: int, now: datetime, only: QueueFilter, form: 
         "conversation": heading_of(detail.conversation, turns),
         "parts": parts_of(shown, span),
         "on_conversation": [rating_shown(given) for given in detail.feedback if given.turn_external_id is None],
+        "two_answers": _two_answers(exchange, *detail.contradicted) if detail.contradicted else None,
         "similar": [
             {
                 "question": clip(one.exchange.question, 300),
@@ -204,6 +210,23 @@ def item_shown(detail: Detail, me: int, now: datetime, only: QueueFilter, form: 
         "queue_href": address("/queue", only),
         "next_action": address("/queue/next", only),
     }
+
+
+def _two_answers(mine: Exchange, other: Exchange, conversation: Conversation) -> list[dict[str, Any]]:
+    """Both exchanges side by side; each answer in pieces, those that the other answer lacks marked."""
+    words, others = (re.findall(r"\S+\s*", one.answer[:_COMPARED]) for one in (mine, other))
+    bare, other_bare = ([word.strip().strip(".,;:!?").lower() for word in side] for side in (words, others))
+    same = SequenceMatcher(None, bare, other_bare, autojunk=False)
+    pieces: tuple[list[tuple[str, bool]], list[tuple[str, bool]]] = ([], [])
+    for kind, a, b, c, d in same.get_opcodes():
+        for side, text in zip(pieces, ("".join(words[a:b]), "".join(others[c:d])), strict=True):
+            if text:
+                side.append((text, kind != "equal"))
+    hrefs = (f"#{anchor_of(mine.turn_id)}", f"/conversations/{conversation.id}#{anchor_of(other.turn_id)}")
+    return [
+        {"title": title, "at": moment(one.asked_at), "question": clip(one.question, 300), "pieces": shown, "href": href}
+        for title, one, shown, href in zip(("This answer", "The other answer"), (mine, other), pieces, hrefs, strict=True)
+    ]
 
 
 def _typed_shown(form: DecisionForm) -> str:
