@@ -89,13 +89,16 @@ class Scorer:
         off: Iterable[str] = (),
         reranker: PairModel | None = None,
         entailment: PairModel | None = None,
+        thresholds: Mapping[str, float] | None = None,
     ) -> None:
         """`off`: names of signals that are not measured. `reranker`, `entailment`: asked for what is undecided without them.
+
+        `thresholds`: by signal, the probability below which its evidence is shown but does not raise the priority.
 
         Raises
         ------
         UnknownSignal
-            A name in `off` is no signal.
+            A name in `off` or `thresholds` is no signal.
         """
         words = LateInteraction.over(encoder)
         self._encoder = words or encoder
@@ -110,9 +113,11 @@ class Scorer:
             AnswerConsistency(model=entailment),
             UserFeedback(),
         )
-        if unknown := set(off) - {signal.name for signal in signals}:
-            names = ", ".join(signal.name for signal in signals)
-            raise UnknownSignal(f"signals_off: no such signal: {', '.join(sorted(unknown))}; there are {names}")
+        self._thresholds = dict(thresholds or {})
+        for setting, named in (("signals_off", set(off)), ("signal_thresholds", set(self._thresholds))):
+            if unknown := named - {signal.name for signal in signals}:
+                names = ", ".join(signal.name for signal in signals)
+                raise UnknownSignal(f"{setting}: no such signal: {', '.join(sorted(unknown))}; there are {names}")
         self._signals = [signal for signal in signals if signal.name not in set(off)]
 
     def versions(
@@ -155,7 +160,7 @@ class Scorer:
         evidence = [tuple(one for one in found if one is not None) for found in zip(*measured, strict=True)]
         if not measured:
             evidence = [()] * len(exchanges)
-        weighed = self._weights.weigh(evidence)
+        weighed = self._weights.weigh([[self._counted(one) for one in found] for found in evidence])
         return [
             Scored(
                 exchange,
@@ -169,6 +174,11 @@ class Scorer:
             )
             for i, (exchange, w) in enumerate(zip(exchanges, weighed, strict=True))
         ]
+
+    def _counted(self, one: Evidence) -> Evidence:
+        """The evidence as it is weighed: below its signal's threshold it raises nothing."""
+        quiet = one.probability < self._thresholds.get(one.name, 0.0)
+        return replace(one, probability=min(one.probability, self._weights.neutral)) if quiet else one
 
     def _near(self, exchanges: Sequence[Exchange], asked: Vectors, past: Past | None) -> list[list[tuple[int, float]]]:
         """Of the same source and of other conversations: the nearest in this batch and in the past, best first."""

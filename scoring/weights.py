@@ -23,6 +23,8 @@ _BECAUSE = {
 }
 _LIMIT = 1e-4
 """Probabilities are kept this far from 0 and 1: no single signal may claim certainty."""
+_MOST_FALLING = 0.5
+"""A signal that sees no trouble may be blind to it in a bot that nothing was fitted on: it never takes back more than half."""
 
 
 class WeightsUnusable(Exception):
@@ -145,7 +147,7 @@ class Weights:
             lost = float(counted @ (np.logaddexp(0, logits) - needed * logits) + strength / 2 * ((tried - start) ** 2).sum())
             return lost, inputs.T @ (counted * (_sigmoid(logits) - needed)) + strength * (tried - start)
 
-        bounds = [(None, None)] + [(0.0, None)] * (2 * len(names))
+        bounds = [(None, None)] + [(0.0, None)] * len(names) + [(0.0, _MOST_FALLING)] * len(names)
         slopes = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x  # type: ignore[no-untyped-call]
         count = len(names)
         rising = dict(self.rising) | {

@@ -15,7 +15,7 @@ def make_scorer(settings: Settings, encoder: Encoder, vectors: VectorStore) -> S
     ModelUnusable
         A model cannot be had.
     UnknownSignal
-        `signals_off` names no signal.
+        `signals_off` or `signal_thresholds` names something else than a signal.
     """
     bare = settings.encoder == HASHING
     entailment = OFF if bare and settings.entailment == PACKAGED else settings.entailment
@@ -23,6 +23,7 @@ def make_scorer(settings: Settings, encoder: Encoder, vectors: VectorStore) -> S
         encoder,
         vectors,
         off=settings.signals_off,
+        thresholds=settings.signal_thresholds,
         reranker=load_pair_model(settings.reranker, "relevance", settings.precision, settings.threads),
         entailment=load_pair_model(entailment, "entailment", settings.precision, settings.threads),
     )

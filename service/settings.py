@@ -79,6 +79,9 @@ class Settings(BaseSettings):
     threads: int = Field(0, ge=0, description="threads for encoding; 0 is all cores")
     score_batch: int = Field(512, ge=1, le=4096, description="conversations that a worker claims and scores at once")
     signals_off: list[str] = Field(default=[], description="signals that are not measured")
+    signal_thresholds: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
+        default={}, description="by signal, the probability below which its evidence does not raise the priority"
+    )
     queue: QueueSettings = QueueSettings()
     worker_idle_seconds: float = Field(0.5, gt=0, description="how long an idle worker waits before it looks again")
     session_hours: int = Field(12, ge=1, description="how long a reviewer stays signed in")

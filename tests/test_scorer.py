@@ -7,7 +7,7 @@ import pytest
 from conftest import CountingEncoder
 
 from scoring.encoder import Encoder, HashingEncoder
-from scoring.scorer import Scored, Scorer, cluster
+from scoring.scorer import Scored, Scorer, UnknownSignal, cluster
 from scoring.transcripts import Transcript, Turn
 from scoring.vectors import MemoryVectors, gather
 
@@ -122,3 +122,17 @@ def test_evidence_names_turns_of_its_exchange_and_probabilities_are_some(encoder
             assert 0 <= evidence.probability <= 1
             assert evidence.note
             assert set(evidence.turn_ids) <= {turn.id for turn in transcripts[0].turns}
+
+
+def test_evidence_below_its_threshold_is_shown_but_raises_nothing(encoder: Encoder) -> None:
+    transcript = make_transcript("How do I get a refund?", "We open at nine.", "No! That is not what I asked. Useless.")
+    (plain,) = Scorer(encoder, MemoryVectors()).score([transcript])
+    name = max(plain.evidence, key=lambda one: one.probability).name
+
+    (quiet,) = Scorer(encoder, MemoryVectors(), thresholds={name: 1.0}).score([transcript])
+    (same,) = Scorer(encoder, MemoryVectors(), thresholds={name: 0.01}).score([transcript])
+
+    assert quiet.evidence == plain.evidence
+    assert quiet.priority < plain.priority == same.priority
+    with pytest.raises(UnknownSignal, match="signal_thresholds: no such signal: mood"):
+        Scorer(encoder, MemoryVectors(), thresholds={"mood": 0.5})
