@@ -30,7 +30,7 @@ AGENCIES = {"cdc": "CDC", "uk": "UK", "who": "WHO", "australia": "Australia"}
 BASE_RATE = 0.2
 """Share of bad answers that the heads' probabilities assume."""
 _SOURCE = "FeedbackQA ratings and retrieval (Li et al. 2022, Apache-2.0), UKP error and reaction (Petrak et al. 2023, Apache-2.0)"
-_RANKED, _REPLIED = 0.2, 0.1
+_RANKED, _REPLIED = 0.2, 0.3
 """What all pairs of gold and look-alike passages together count, of all ratings; and what one reply counts, in ratings."""
 
 
@@ -65,8 +65,7 @@ def fit_heads(data: Path, vectors: CachedVectors, asked: Sequence[Candidates], s
     for name, pairs, names in (
         ("relevance", (rated, ranked), (*FEATURES, *WORD_FEATURES)),
         ("relevance_plain", (rated, ranked), FEATURES),
-        ("relevance_short", (rated, ranked, replied), (*SHORT_FEATURES, *WORD_FEATURES)),
-        ("relevance_plain_short", (rated, ranked, replied), SHORT_FEATURES),
+        ("relevance_short", (rated, ranked, replied), SHORT_FEATURES),
     ):
         bias, slopes = fit_head([known[id(one)][:, columns(names)] for one in pairs], pairs, seed)
         write_head(name, bias, dict(zip(names, slopes.tolist(), strict=True)), _SOURCE)

@@ -32,11 +32,11 @@ _UNDECIDED = (-2.5, 2.5)
 _UNDECIDED_TWINS = (-5.0, 3.0)
 """Log-odds between these are undecided: only there the pair model is asked. Of two answers in almost the same words one may
 name something else, which moves the log-odds little: for those the range is wider."""
-_SHARE, _SHARE_TURNS = 0.2, 0.1
+_SHARE, _SHARE_TURNS = 0.1, 0.03
 """Of the exchanges of a batch, at most so many go to the pair model; those nearest to the middle first."""
-_FEWEST = 64
+_FEWEST = 32
 """But so many in any case: a batch may be small."""
-PRIOR_ANSWERS, PRIOR_TURNS = 0.0, -1.5
+PRIOR_ANSWERS, PRIOR_TURNS = -0.2, -1.5
 """Added to the heads' log-odds: contradictions are rarer in real conversations than among what they were fitted on."""
 _CHANGED = timedelta(days=14)
 """Answers so far apart may be an old and a new policy."""

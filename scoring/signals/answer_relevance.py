@@ -35,8 +35,8 @@ FEATURES = (
     "cosine_times_words", "links", "names_missed",
 )  # fmt: skip
 
-SHORT_FEATURES = ("cosine", "words_found", "words_shared", "trigrams_found")
-"""What tells about a short reply, with the words' features; the others need a passage."""
+SHORT_FEATURES = ("cosine", "words_found")
+"""What tells about a short reply, whatever the domain; the others need a passage."""
 
 _YES_NO = re.compile(
     r"(?:^|[.?!,] ?(?:and |so |but )?)(?:can|could|do|does|did|is|are|am|was|were|will|would|should|may|might|must|has|"
@@ -82,8 +82,7 @@ class AnswerRelevance:
         `reranker`: a cross-encoder whose log-odds say that the second text answers the first; asked where we are undecided.
         """
         self._words, self._reranker = words, reranker
-        kind = "" if words else "_plain"
-        self._long, self._short = load_head(f"relevance{kind}"), load_head(f"relevance{kind}_short")
+        self._long, self._short = load_head("relevance" if words else "relevance_plain"), load_head("relevance_short")
 
     @property
     def name(self) -> str:
@@ -108,14 +107,17 @@ class AnswerRelevance:
     def _logits(self, asked: Sequence[str], answered: Sequence[str], vectors: TextVectors) -> tuple[Floats, Floats]:
         """(log-odds that the answer does not speak to the question, cosines), (n,) each."""
         found = features(asked, answered, vectors.of(asked), vectors.of(answered))
-        if self._words:
-            found = np.column_stack([found, self._words.compare(asked, answered)])
         short = shortness(found)
+        if self._words:
+            met = np.zeros((len(found), len(WORD_FEATURES)))
+            read = np.flatnonzero(short < _ALL_SHORT).tolist()
+            met[read] = self._words.compare([asked[i] for i in read], [answered[i] for i in read])
+            found = np.column_stack([found, met])
         logits = (1 - short) * self._long.logits(found) + short * self._short.logits(found[:, columns(self._short.features)])
         undecided = np.flatnonzero(np.abs(logits - _MIDDLE) < _UNDECIDED) if self._reranker else np.zeros(0, dtype=np.intp)
         if self._reranker and len(undecided):
-            read = self._reranker.logits([(asked[i], answered[i]) for i in undecided.tolist()])
-            logits[undecided] = (logits[undecided] + _MIDDLE - _RERANKER_SLOPE * np.clip(read, -8.0, 8.0)) / 2
+            judged = self._reranker.logits([(asked[i], answered[i]) for i in undecided.tolist()])
+            logits[undecided] = (logits[undecided] + _MIDDLE - _RERANKER_SLOPE * np.clip(judged, -8.0, 8.0)) / 2
         return logits, found[:, 0]
 
 
@@ -252,6 +254,8 @@ def _evidence(
     )
 
 
+_ALL_SHORT = 0.98
+"""From this shortness on (eleven words) the head for passages counts for nothing, and the words need not be compared."""
 _MIDDLE, _UNDECIDED = -1.4, 1.0
 """Log-odds around which, and within which, the reranker is asked: between one answer bad in eleven and two in five."""
 _RERANKER_SLOPE = 0.5
