@@ -25,8 +25,8 @@ from scoring.intents import OUT_OF_SCOPE, IntentModel
 from scoring.late_interaction import LateInteraction
 from scoring.out_of_scope import means, unit
 from scoring.scorer import Scored
-from scoring.signals.answer_consistency import PRIOR_TURNS, rule_strength, same, undecided, weigh
-from scoring.signals.answer_relevance import FEATURES, AnswerRelevance, judgeable
+from scoring.signals.answer_consistency import PRIOR_ANSWERS, PRIOR_TURNS, rule_strength, same, undecided, weigh
+from scoring.signals.answer_relevance import FEATURES, SHORT_FEATURES, AnswerRelevance, judgeable, shortness
 from scoring.signals.base import Batch
 from scoring.signals.user_frustration import UserFrustration
 from scoring.transcripts import Exchange, Role, Transcript, Turn, split
@@ -178,13 +178,17 @@ def _named(data: str, model: IntentModel, asked: Sequence[tuple[str, set[str]]],
 def answers(data: Path, vectors: CachedVectors, seed: int) -> Iterator[Measured]:
     words = relevance.words_of(vectors)
     rated, passages = relevance.ratings(data), relevance.retrieval(data, vectors)
-    inputs, ranked = relevance.inputs_of(rated, vectors, words), relevance.look_alikes(_kept(passages, False), seed)
-    beside, name = relevance.inputs_of(ranked, vectors, words), "FeedbackQA ratings, questions unseen"
-    likely = np.zeros(len(rated.bad))
-    for seen, held in GroupKFold(5).split(inputs, groups=rated.questions):
+    others = relevance.look_alikes(_kept(passages, False), seed), relevance.replies(data, seed)
+    inputs, beside = relevance.inputs_of(rated, vectors, words), [relevance.inputs_of(one, vectors, words) for one in others]
+    columns, short = relevance.columns(SHORT_FEATURES), shortness(inputs)
+    name, likely = "FeedbackQA ratings, questions unseen", np.zeros(len(rated.bad))
+    for seen, held in GroupKFold(5).split(inputs, groups=rated.questions):  # both heads fitted again without the fold
         part = rated.where(np.isin(np.arange(len(likely)), seen).tolist())
-        bias, slopes = relevance.fit_head([inputs[seen], beside], [part, ranked], seed)
-        likely[held] = inputs[held] @ slopes + bias
+        bias, slopes = relevance.fit_head([inputs[seen], beside[0]], [part, others[0]], seed)
+        parts = [one[:, columns] for one in (inputs[seen], *beside)]
+        bias_short, slopes_short = relevance.fit_head(parts, [part, *others], seed)
+        for_short = inputs[held][:, columns] @ slopes_short + bias_short
+        likely[held] = (1 - short[held]) * (inputs[held] @ slopes + bias) + short[held] * for_short
     yield _ranked("answer_relevance", name, "ours", rated.bad > 0, likely)
     yield from _simple(name, rated, vectors)
     sets = {
@@ -297,9 +301,9 @@ def consistency(data: Path, vectors: CachedVectors, seed: int) -> Iterator[Measu
         figures = np.asarray([float(_figures(row.answer) != _figures(row.other_answer)) for row in rows])
         different = np.asarray([1 - _shared(row.answer, row.other_answer) for row in rows])
         for by, value, least in (
-            ("ours with the entailment adapter", cascade, 0.0),
-            ("ours, adapter asked about all", np.asarray(read_all), 0.0),
-            ("ours without the adapter", alone, 0.0),
+            ("ours with the entailment adapter", cascade, -PRIOR_ANSWERS),
+            ("ours, adapter asked about all", np.asarray(read_all), -PRIOR_ANSWERS),
+            ("ours without the adapter", alone, -PRIOR_ANSWERS),
             ("rules alone", rules, 0.5),
             ("any figure differs", figures, 0.5),
             ("words differ", different, 0.5),
@@ -309,7 +313,9 @@ def consistency(data: Path, vectors: CachedVectors, seed: int) -> Iterator[Measu
             here = np.asarray([row.kind == kind for row in rows])
             for by, value in (("ours with the entailment adapter", cascade), ("ours without the adapter", alone)):
                 what = f"{name}: {kind}" if truth[here][0] else f"{name}: {kind} (consistent, share flagged)"
-                yield Measured("answer_consistency", what, by, int(here.sum()), recall=float((value[here] > 0).mean()))
+                yield Measured(
+                    "answer_consistency", what, by, int(here.sum()), recall=float((value[here] > -PRIOR_ANSWERS).mean())
+                )
         what = f"{name}: share that the adapter reads"
         yield Measured("answer_consistency", what, "ours", len(rows), recall=float(asked.mean()))
     yield from _turns(data, vectors, model)
