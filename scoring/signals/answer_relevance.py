@@ -256,8 +256,8 @@ def _evidence(
 
 _ALL_SHORT = 0.98
 """From this shortness on (eleven words) the head for passages counts for nothing, and the words need not be compared."""
-_MIDDLE, _UNDECIDED = -1.4, 1.0
-"""Log-odds around which, and within which, the reranker is asked: between one answer bad in eleven and two in five."""
+_MIDDLE, _UNDECIDED = -1.4, 0.5
+"""Log-odds around which, and within which, the reranker is asked: between one answer bad in eight and three in ten."""
 _RERANKER_SLOPE = 0.5
 """What a unit of the reranker's log-odds counts; set by hand."""
 _LEAST = 0.03
