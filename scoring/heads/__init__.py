@@ -13,17 +13,12 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A logistic regression over named features; `vector` weighs a sentence vector where the head reads one.
-
-    The vector part is meant for vectors of the encoder digest prefix `encoder` only: see `vector_for`.
-    """
+    """A logistic regression over named features."""
 
     version: str
     features: tuple[str, ...]
     bias: float
     weights: Floats
-    vector: Floats
-    encoder: str
 
     def logits(self, features: Floats) -> Floats:
         """Log-odds per row of `features` (n, len(self.features)), shape (n,)."""
@@ -40,8 +35,6 @@ def load_head(name: str) -> Head:
         features=tuple(content["features"]),
         bias=float(content["bias"]),
         weights=np.asarray([content["features"][feature] for feature in content["features"]], dtype=np.float64),
-        vector=np.asarray(content.get("vector", ()), dtype=np.float64),
-        encoder=str(content.get("encoder", "")),
     )
 
 
