@@ -17,8 +17,8 @@ PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d
 
 Vectors = NDArray[np.float32]
 
-_READ_AT_ONCE = 256
-"""Texts whose words' states are held at a time."""
+_READ_AT_ONCE = 8
+"""Batches whose words' states are held at a time."""
 
 
 class Encoder(Protocol):
@@ -81,8 +81,12 @@ class SentenceEncoder:
     def encode(self, texts: Sequence[str]) -> Vectors:
         if not texts:
             return np.zeros((0, self._dimensions), dtype=np.float32)
-        found = self._model.encode(list(texts), batch_size=self._batch_size, convert_to_tensor=True, show_progress_bar=False)
-        vectors: Vectors = found.float().numpy()
+        vectors = np.zeros((len(texts), self._dimensions), dtype=np.float32)
+        for rows in self._batches(texts):
+            read = self._model.encode(
+                [texts[i] for i in rows], batch_size=len(rows), convert_to_tensor=True, show_progress_bar=False
+            )
+            vectors[rows] = read.float().numpy()
         return _unit(vectors)
 
     def encode_words(self, texts: Sequence[str], shrink: Callable[[Vectors], Vectors]) -> tuple[Vectors, list[Vectors]]:
@@ -92,12 +96,14 @@ class SentenceEncoder:
         """
         vectors = np.zeros((len(texts), self._dimensions), dtype=np.float32)
         words: list[Vectors] = [vectors[:0]] * len(texts)
-        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-        for start in range(0, len(order), _READ_AT_ONCE):
-            rows = order[start : start + _READ_AT_ONCE]
-            read = self._model.encode(
-                [texts[i] for i in rows], batch_size=self._batch_size, output_value=None, show_progress_bar=False
-            )
+        batches = self._batches(texts)
+        for start in range(0, len(batches), _READ_AT_ONCE):
+            rows: list[int] = []
+            read: list[Any] = []
+            for batch in batches[start : start + _READ_AT_ONCE]:
+                rows += batch
+                chosen = [texts[i] for i in batch]
+                read += self._model.encode(chosen, batch_size=len(batch), output_value=None, show_progress_bar=False)
             kept = [one["attention_mask"].numpy().astype(bool) & self._words[one["input_ids"].numpy()] for one in read]
             states = np.concatenate([one["token_embeddings"].float().numpy()[mask] for one, mask in zip(read, kept, strict=True)])
             parts = np.split(shrink(states), np.cumsum([int(mask.sum()) for mask in kept])[:-1])
@@ -105,6 +111,18 @@ class SentenceEncoder:
                 vectors[i] = one["sentence_embedding"].float().numpy()
                 words[i] = part
         return _unit(vectors), words
+
+    def _batches(self, texts: Sequence[str]) -> list[list[int]]:
+        """Rows of `texts` by their number of tokens: a batch is padded to its longest, and characters foretell that badly."""
+        tokenizer = self._model.tokenizer
+        if callable(tokenizer):
+            most = self._model.max_seq_length
+            read = tokenizer(list(texts), truncation=most is not None, max_length=most)["input_ids"] if texts else []
+            lengths = [len(tokens) for tokens in read]
+        else:  # a static model's tokenizer, whose batches are not padded
+            lengths = [len(text) for text in texts]
+        order = sorted(range(len(texts)), key=lengths.__getitem__)
+        return [order[start : start + self._batch_size] for start in range(0, len(order), self._batch_size)]
 
     @cached_property
     def _words(self) -> NDArray[np.bool_]:

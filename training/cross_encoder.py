@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from scoring.cross_encoder import LONGEST
-
 Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 _BATCH = 32
+_LONGEST = 192
+"""Tokens of a pair: somewhat more than scoring reads, so that few pairs are cut."""
 _WARM_UP = 0.06
 """Share of the steps in which the rate rises; it then falls to nothing in a line."""
 
@@ -47,7 +47,7 @@ def fit_adapter(
         layers_to_transform=list(range(first_layer, 6)), layers_pattern="layer", modules_to_save=["classifier", "pooler"],
     )  # fmt: skip
     model = get_peft_model(base, config)
-    tokens = tokenizer([one for one, _ in pairs], [two for _, two in pairs], truncation="only_second", max_length=LONGEST)
+    tokens = tokenizer([one for one, _ in pairs], [two for _, two in pairs], truncation="only_second", max_length=_LONGEST)
     lengths = np.asarray([len(ids) for ids in tokens["input_ids"]])
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=rate, weight_decay=0.01)
