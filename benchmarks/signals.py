@@ -19,13 +19,14 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import GroupKFold
 
 from scoring.cross_encoder import CrossEncoder
+from scoring.differences import repeats, rule_strength
 from scoring.encoder import SentenceEncoder
 from scoring.facts import extract
 from scoring.intents import OUT_OF_SCOPE, IntentModel
 from scoring.late_interaction import LateInteraction
 from scoring.out_of_scope import means, unit
 from scoring.scorer import Scored
-from scoring.signals.answer_consistency import PRIOR_ANSWERS, PRIOR_TURNS, rule_strength, same, undecided, weigh
+from scoring.signals.answer_consistency import PRIOR_ANSWERS, PRIOR_TURNS, undecided, weigh
 from scoring.signals.answer_relevance import FEATURES, SHORT_FEATURES, AnswerRelevance, judgeable, shortness
 from scoring.signals.base import Batch
 from scoring.signals.user_frustration import UserFrustration
@@ -337,7 +338,7 @@ def _turns(data: Path, vectors: CachedVectors, model: CrossEncoder) -> Iterator[
     )
     alone, cascade, read_all, cosine = [], [], [], []
     for one, places in zip(said, near, strict=True):
-        kept = [(at, c) for at, c in places if not same(one.turn, one.earlier[at])] or places[:1]
+        kept = [(at, c) for at, c in places if not repeats(one.turn, one.earlier[at])] or places[:1]
         by_head = [weigh("contradiction_turns", training_consistency.turn_inputs(one.earlier[at], one.turn, c)) for at, c in kept]
         by_read = [
             weigh("contradiction_turns_read", training_consistency.turn_inputs(one.earlier[at], one.turn, c, logits))

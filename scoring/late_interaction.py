@@ -50,7 +50,9 @@ class LateInteraction:
 
     @classmethod
     def over(cls, encoder: Encoder) -> "LateInteraction | None":
-        """With what was fitted for this encoder; None where nothing was, or where it shows no words."""
+        """With what was fitted for this encoder; None where nothing was, or where it shows no words. Itself, if it is one."""
+        if isinstance(encoder, LateInteraction):
+            return encoder
         fitted = Fitted.packaged()
         return cls(encoder, fitted) if isinstance(encoder, WordEncoder) and encoder.digest.startswith(fitted.encoder) else None
 
@@ -70,20 +72,25 @@ class LateInteraction:
 
     def compare(self, questions: Sequence[str], answers: Sequence[str]) -> Vectors:
         """Features of each pair, (n, len(FEATURES)), in order."""
+        known = self.read((*questions, *answers))
+        rows = [interaction(known[q], known[a]) for q, a in zip(questions, answers, strict=True)]
+        return np.asarray(rows, dtype=np.float32).reshape(-1, len(FEATURES))
+
+    def read(self, texts: Sequence[str]) -> dict[str, Words]:
+        """The texts' words; those that are not remembered are encoded in one go."""
+        keys = {text: content_hash(text) for text in dict.fromkeys(texts)}
         known: dict[str, Words] = {}
-        for text in dict.fromkeys((*questions, *answers)):
-            found = self._kept.get(content_hash(text))
-            if found is not None:
-                self._kept.move_to_end(content_hash(text))
+        for text, key in keys.items():
+            if (found := self._kept.get(key)) is not None:
+                self._kept.move_to_end(key)
                 known[text] = found
-        missing = [text for text in dict.fromkeys((*questions, *answers)) if text not in known]
+        missing = [text for text in keys if text not in known]
         if missing:
             words = self._encoder.encode_words(missing, self._projection)[1]
             known |= {text: one.astype(np.float16) for text, one in zip(missing, words, strict=True)}
             for text in missing:
-                self._keep(content_hash(text), known[text])
-        rows = [interaction(known[q], known[a]) for q, a in zip(questions, answers, strict=True)]
-        return np.asarray(rows, dtype=np.float32).reshape(-1, len(FEATURES))
+                self._keep(keys[text], known[text])
+        return known
 
     def rank(self, question: str, passages: Sequence[str], cosines: Sequence[float]) -> Vectors:
         """How well each passage answers, (n,), the higher the better, for one question only. `cosines`: to the question."""

@@ -23,7 +23,7 @@ from scoring.signals.user_feedback import UserFeedback
 from scoring.signals.user_frustration import UserFrustration
 from scoring.transcripts import Exchange, Transcript, split
 from scoring.vectors import TextVectors, VectorStore, content_hash, gather
-from scoring.weights import Weights
+from scoring.weights import Weighed, Weights, probabilities_of
 from scoring.wording import is_english, plain
 
 NEAREST = 8
@@ -105,7 +105,7 @@ class Scorer:
         self._vectors = vectors
         models = {"encoder": encoder, "reranker": reranker, "entailment": entailment}
         self._models = {name: model.digest if model else None for name, model in models.items()}
-        self._weights = weights or Weights.default()
+        self._default_weights = weights or Weights.default()
         signals: tuple[Signal, ...] = (
             IntentConfidence(),
             AnswerRelevance(words, reranker),
@@ -120,13 +120,37 @@ class Scorer:
                 raise UnknownSignal(f"{setting}: no such signal: {', '.join(sorted(unknown))}; there are {names}")
         self._signals = [signal for signal in signals if signal.name not in set(off)]
 
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder with the words it remembers, for whoever compares the same texts."""
+        return self._encoder
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """Names of the signals that are measured."""
+        return tuple(signal.name for signal in self._signals)
+
+    @property
+    def thresholds(self) -> Mapping[str, float]:
+        """By signal, the probability below which its evidence does not raise the priority."""
+        return self._thresholds
+
+    def weights_of(self, source: str, weights: Mapping[str, Weights] | None = None) -> Weights:
+        """The source's own weights, else those under "", else those that the scorer was made with."""
+        known = weights or {}
+        return known.get(source) or known.get("") or self._default_weights
+
     def versions(
-        self, intents: IntentModel | None = None, platform: Mapping[Key, Calibration] | None = None, source: str = ""
+        self,
+        intents: IntentModel | None = None,
+        platform: Mapping[Key, Calibration] | None = None,
+        source: str = "",
+        weights: Mapping[str, Weights] | None = None,
     ) -> dict[str, str | None]:
         """What the source's scores were made with."""
         return {
             **self._models,
-            "weights": self._weights.version,
+            "weights": self.weights_of(source, weights).version,
             "intents": intents.version if intents else None,
             "platform": version_of(platform or {}, source),
         }
@@ -137,11 +161,12 @@ class Scorer:
         past: Past | None = None,
         intents: Mapping[str, IntentModel] | None = None,
         platform: Mapping[Key, Calibration] | None = None,
+        weights: Mapping[str, Weights] | None = None,
     ) -> list[Scored]:
         """Every exchange of the transcripts, in order.
 
         `intents`: our own intent model by source. `platform`: calibrations of platforms' scores; a source without one is
-        judged by these transcripts alone.
+        judged by these transcripts alone. `weights`: by source, under "" for those that the map does not name.
         """
         exchanges = [exchange for transcript in transcripts for exchange in split(transcript)]
         if not exchanges:
@@ -160,7 +185,7 @@ class Scorer:
         evidence = [tuple(one for one in found if one is not None) for found in zip(*measured, strict=True)]
         if not measured:
             evidence = [()] * len(exchanges)
-        weighed = self._weights.weigh([[self._counted(one) for one in found] for found in evidence])
+        weighed = self._weigh(exchanges, evidence, weights)
         return [
             Scored(
                 exchange,
@@ -175,10 +200,22 @@ class Scorer:
             for i, (exchange, w) in enumerate(zip(exchanges, weighed, strict=True))
         ]
 
-    def _counted(self, one: Evidence) -> Evidence:
-        """The evidence as it is weighed: below its signal's threshold it raises nothing."""
-        quiet = one.probability < self._thresholds.get(one.name, 0.0)
-        return replace(one, probability=min(one.probability, self._weights.neutral)) if quiet else one
+    def _weigh(
+        self,
+        exchanges: Sequence[Exchange],
+        evidence: Sequence[Sequence[Evidence]],
+        weights: Mapping[str, Weights] | None,
+    ) -> list[Weighed]:
+        rows: dict[str, list[int]] = {}
+        for i, exchange in enumerate(exchanges):
+            rows.setdefault(exchange.source, []).append(i)
+        found: dict[int, Weighed] = {}
+        for source, of_source in rows.items():
+            own = self.weights_of(source, weights)
+            names, probabilities = probabilities_of([evidence[i] for i in of_source])
+            counted = own.counted(names, probabilities, self._thresholds)
+            found.update(zip(of_source, own.weigh_rows(names, counted), strict=True))
+        return [found[i] for i in range(len(exchanges))]
 
     def _near(self, exchanges: Sequence[Exchange], asked: Vectors, past: Past | None) -> list[list[tuple[int, float]]]:
         """Of the same source and of other conversations: the nearest in this batch and in the past, best first."""

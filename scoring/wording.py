@@ -115,6 +115,15 @@ def _plain(text: str) -> str:
     return _SPACES.sub(" ", text.translate(_APOSTROPHES).lower().replace("\0", " ")).strip()
 
 
+def as_written(part: str, text: str) -> str:
+    """A part of the text's plain form as the text itself writes it; the part where it is not found."""
+    written = _SPACES.sub(" ", text.replace("\0", " ")).strip()
+    at = plain(text).find(part)
+    return (
+        written[at : at + len(part)] if at >= 0 and written[at : at + len(part)].lower().translate(_APOSTROPHES) == part else part
+    )
+
+
 @lru_cache(maxsize=8192)
 def words(plain_text: str) -> tuple[str, ...]:
     """The words of a plain text, in order."""

@@ -9,10 +9,11 @@ import pytest
 from conftest import NOW, fill_queue, make_disliked, rows_of
 
 from scoring.contradiction import inputs, model_pairs, read
+from scoring.differences import repeats
 from scoring.encoder import Encoder
 from scoring.facts import extract, names
 from scoring.scorer import Scored, Scorer
-from scoring.signals.answer_consistency import AnswerConsistency, same
+from scoring.signals.answer_consistency import AnswerConsistency
 from scoring.signals.base import Evidence
 from scoring.transcripts import Role, Transcript, Turn
 from scoring.vectors import MemoryVectors
@@ -23,6 +24,7 @@ from service.review import QueueFilter
 from service.views.forms import DecisionForm
 from service.views.items import item_shown
 
+_ROOMS = ("barn", "hall", "attic", "cellar", "kitchen", "garage", "stable", "porch", "lodge", "cabin", "shed")
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 
 
@@ -163,6 +165,53 @@ def test_a_price_that_changed_weeks_ago_is_less_likely_a_mistake_and_the_note_sa
         assert "change" in str(found.detail["changed"])
 
 
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        ("No, I'm sorry. We deliver to Ireland and the UK, but not to Norway.", "We deliver to Ireland and the UK."),
+        ("Above €75 delivery is free. Otherwise it is €5.50.", "Above €75 delivery is free."),
+    ],
+)
+def test_a_bot_that_says_part_of_it_again_does_not_contradict_itself(encoder: Encoder, earlier: str, later: str) -> None:
+    assert repeats(earlier, later)
+    assert repeats(later, earlier)
+
+    found = scored(encoder, conversation("c", "Do you deliver to Oslo?", earlier, "You did last year!", later))
+
+    assert likely(found[1]) < 0.3
+
+
+def test_what_follows_a_condition_is_no_repetition() -> None:
+    assert not repeats("I do not think that we deliver to Norway.", "We deliver to Norway.")
+    assert not repeats("We deliver to Norway if you pay.", "We deliver to Norway.")
+
+
+def test_a_question_that_goes_on_from_an_earlier_one_is_not_compared(encoder: Encoder) -> None:
+    found = scored(
+        encoder,
+        conversation("a", "And on Saturday?", "Yes, our carrier delivers on Saturday."),
+        conversation("b", "Do you deliver on Saturday?", "No, our carrier does not deliver on Saturday."),
+    )
+
+    assert likely(found[0]) < 0.3
+    assert likely(found[1]) < 0.3
+
+
+def test_notes_quote_as_it_was_written(encoder: Encoder) -> None:
+    found = scored(
+        encoder,
+        conversation("a", "When are you closed?", "Our shop is closed on Monday."),
+        conversation("b", "When are you closed?", "Our shop is closed on Friday."),
+        conversation("c", "Is the pool open?", "The Pool is open.", "Today?", "Sorry, the pool is closed."),
+    )
+
+    first, last = found_in(found[0]), found_in(found[3])
+    assert first is not None
+    assert last is not None
+    assert "“Friday” where this answer says “Monday”" in first.note
+    assert "“The Pool is open.”" in last.note
+
+
 def test_a_slip_in_between_is_no_change_of_policy(encoder: Encoder) -> None:
     days = [(0, "$5"), (20, "$7"), (40, "$5"), (60, "$5")]
 
@@ -173,13 +222,14 @@ def test_a_slip_in_between_is_no_change_of_policy(encoder: Encoder) -> None:
 
 def test_the_model_is_asked_for_few_pairs_and_never_for_long_texts(encoder: Encoder) -> None:
     model = CountingModel()
-    talks = [
-        conversation(f"c{i}", "Can I bring a dog?", f"Dogs sleep in the {room}.") for i, room in enumerate(["barn", "hall"] * 40)
-    ]
+    places = [f"{colour} {room}" for colour in ("red", "blue", "green", "old", "new", "small") for room in _ROOMS]
+    talks = [conversation(f"c{i}", "Can I bring a dog?", f"Dogs sleep in the {place}.") for i, place in enumerate(places * 2)]
 
     Scorer(encoder, MemoryVectors(), entailment=model).score(talks)
 
-    assert len(model.asked) <= 32
+    assert len(talks) > 120
+    assert 0 < len(model.asked) <= 64
+    assert len(set(model.asked)) == len(model.asked)
     long = " ".join(f"Sentence {i} is about the price of apples in town {i}." for i in range(40))
     assert all(len(one) < 200 and len(two) < 200 for one, two in model_pairs(long, long + " No."))
 
@@ -249,7 +299,7 @@ def test_an_apology_and_a_negation_deny_once() -> None:
 
 def test_questions_and_greetings_are_not_compared() -> None:
     assert [one.text for one in read("Hello! I like tea. Do you?").sentences] == ["i like tea."]
-    assert same("Hello! I like tea.", "I like tea.")
+    assert repeats("Hello! I like tea.", "I like tea.")
 
 
 def test_the_signal_needs_no_model() -> None:

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
+from scoring.differences import contradictions
 from scoring.facts import extract
-from scoring.signals.answer_consistency import contradictions
 
 
 def kinds(text: str) -> list[tuple[str, float]]:

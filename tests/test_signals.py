@@ -9,11 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from scoring.differences import loose_contradictions
 from scoring.encoder import Encoder, HashingEncoder
 from scoring.intents import Prediction
 from scoring.late_interaction import LateInteraction
 from scoring.platform_scores import is_fallback
-from scoring.signals.answer_consistency import AnswerConsistency, loose_contradictions
+from scoring.signals.answer_consistency import AnswerConsistency
 from scoring.signals.answer_relevance import AnswerRelevance
 from scoring.signals.base import Batch, Evidence, Neighbour, Signal
 from scoring.signals.intent_confidence import IntentConfidence

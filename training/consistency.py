@@ -16,7 +16,8 @@ from sklearn.linear_model import LogisticRegression
 from benchmarks.planted import cases
 from scoring.contradiction import ANSWER_FEATURES, TURN_FEATURES, inputs, model_pairs, with_entailment
 from scoring.cross_encoder import CrossEncoder, PairModel
-from scoring.signals.answer_consistency import TOP, rule_strength
+from scoring.differences import rule_strength
+from scoring.signals.answer_consistency import TOP
 from training.data import CachedVectors, read, turns_of
 from training.entailment import answer_blocks
 from training.heads import FOLDER, write_head
