@@ -6,7 +6,7 @@ python -m benchmarks.signals --data ../shared/data --cache /tmp/vectors --json s
 import argparse
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import GroupKFold
 
+from benchmarks.measuring import Measured, calibration_error, ranked
+from benchmarks.second_opinions import second_opinions
 from scoring.cross_encoder import CrossEncoder
 from scoring.differences import repeats, rule_strength
 from scoring.encoder import SentenceEncoder
@@ -46,24 +47,6 @@ Floats = NDArray[np.float64]
 _NEGATIVE_WORDS = word_set(
     "not no never don't doesn't didn't can't wrong bad hate stupid annoying terrible useless fuck shit sucks worst"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """One line of the table. Accuracy and calibration error only where classes are predicted."""
-
-    signal: str
-    data: str
-    by: str
-    count: int
-    auroc: float | None = None
-    average_precision: float | None = None
-    precision_at_50: float | None = None
-    precision_at_100: float | None = None
-    accuracy: float | None = None
-    calibration_error: float | None = None
-    precision: float | None = None
-    recall: float | None = None
 
 
 def main() -> None:
@@ -114,13 +97,13 @@ def intents(data: Path, vectors: CachedVectors, seed: int) -> Iterator[Measured]
         count = int((~outside).sum())
         yield Measured(
             "intent_confidence", name, "ours", count, accuracy=float(right[~outside].mean()),
-            calibration_error=_calibration_error(confidence[~outside], right[~outside]),
+            calibration_error=calibration_error(confidence[~outside], right[~outside]),
         )  # fmt: skip
         for by, given in (("plain logistic head", plain_right), ("nearest centre", centred == truth)):
             yield Measured("intent_confidence", name, by, count, accuracy=float(given[~outside].mean()))
         here = ~outside
-        yield _ranked("intent_confidence", f"{name}, wrong in scope", "ours", ~right[here], 1 - confidence[here])
-        yield _ranked(
+        yield ranked("intent_confidence", f"{name}, wrong in scope", "ours", ~right[here], 1 - confidence[here])
+        yield ranked(
             "intent_confidence",
             f"{name}, wrong in scope",
             "1 - largest probability",
@@ -129,12 +112,12 @@ def intents(data: Path, vectors: CachedVectors, seed: int) -> Iterator[Measured]
         )
         if outside.any():
             what = f"{name}, wrong over all"
-            yield _ranked("intent_confidence", what, "ours", ~right, 1 - confidence * scope)
-            yield _ranked("intent_confidence", what, "1 - largest probability", ~plain_right, 1 - shares.max(axis=1))
+            yield ranked("intent_confidence", what, "ours", ~right, 1 - confidence * scope)
+            yield ranked("intent_confidence", what, "1 - largest probability", ~plain_right, 1 - shares.max(axis=1))
             what = f"{name}, out of scope"
-            yield _ranked("intent_confidence", what, "ours", outside, 1 - scope)
-            yield _ranked("intent_confidence", what, "1 - largest probability", outside, 1 - shares.max(axis=1))
-            yield _ranked("intent_confidence", what, "1 - nearest cosine", outside, 1 - (seen @ fitted.T).max(axis=1))
+            yield ranked("intent_confidence", what, "ours", outside, 1 - scope)
+            yield ranked("intent_confidence", what, "1 - largest probability", outside, 1 - shares.max(axis=1))
+            yield ranked("intent_confidence", what, "1 - nearest cosine", outside, 1 - (seen @ fitted.T).max(axis=1))
 
 
 def requests(data: Path, vectors: CachedVectors, seed: int) -> Iterator[Measured]:
@@ -190,7 +173,7 @@ def answers(data: Path, vectors: CachedVectors, seed: int) -> Iterator[Measured]
         bias_short, slopes_short = relevance.fit_head(parts, [part, *others], seed)
         for_short = inputs[held][:, columns] @ slopes_short + bias_short
         likely[held] = (1 - short[held]) * (inputs[held] @ slopes + bias) + short[held] * for_short
-    yield _ranked("answer_relevance", name, "ours", rated.bad > 0, likely)
+    yield ranked("answer_relevance", name, "ours", rated.bad > 0, likely)
     yield from _simple(name, rated, vectors)
     sets = {
         "FeedbackQA passages, questions unseen": relevance.look_alikes(_kept(passages, True), seed),
@@ -201,7 +184,7 @@ def answers(data: Path, vectors: CachedVectors, seed: int) -> Iterator[Measured]
         exchanges = [_exchange(f"r{i}", q, a) for i, (q, a) in enumerate(zip(pairs.questions, pairs.answers, strict=True))]
         evidence = AnswerRelevance(words).measure(_batch(exchanges, vectors))
         probabilities = np.asarray([0.2 if one is None else one.probability for one in evidence])
-        yield _ranked("answer_relevance", name, "ours", pairs.bad > 0, probabilities)
+        yield ranked("answer_relevance", name, "ours", pairs.bad > 0, probabilities)
         yield from _simple(name, pairs, vectors)
     for agency in (*relevance.AGENCIES.values(), "all agencies"):
         asked = [one for one in _kept(passages, True) if agency in (one.agency, "all agencies")]
@@ -227,8 +210,8 @@ def _own_judgement(one: Candidates, words: LateInteraction, vectors: CachedVecto
 
 def _simple(name: str, pairs: relevance.Pairs, vectors: CachedVectors) -> Iterator[Measured]:
     simple = relevance.inputs_of(pairs, vectors, None)
-    yield _ranked("answer_relevance", name, "1 - cosine", pairs.bad > 0, -simple[:, FEATURES.index("cosine")])
-    yield _ranked("answer_relevance", name, "words not found", pairs.bad > 0, -simple[:, FEATURES.index("words_found")])
+    yield ranked("answer_relevance", name, "1 - cosine", pairs.bad > 0, -simple[:, FEATURES.index("cosine")])
+    yield ranked("answer_relevance", name, "words not found", pairs.bad > 0, -simple[:, FEATURES.index("words_found")])
 
 
 def reactions(data: Path, vectors: CachedVectors, seed: int) -> Iterator[Measured]:
@@ -261,7 +244,7 @@ def _reactions(
     kept = np.ones(len(scores), dtype=bool) if sure is None else sure
     unhappy, negative = replies.unhappy > 0.5, _negative([exchange.follow_up or "" for exchange in replies.exchanges])
     for by, value in (("ours", scores), ("tone alone", inputs[:, 0]), ("negative words", negative)):
-        yield _ranked("user_frustration", name, by, unhappy[kept], value[kept])
+        yield ranked("user_frustration", name, by, unhappy[kept], value[kept])
 
 
 def _comments(data: Path) -> frustration.Replies:
@@ -324,8 +307,8 @@ def consistency(data: Path, vectors: CachedVectors, seed: int) -> Iterator[Measu
     truth = np.asarray([row["label"] == "contradiction" for row in rows_])
     told = [(row["premise"], row["hypothesis"]) for row in rows_]
     cosines = (vectors.of([one for one, _ in told]) * vectors.of([two for _, two in told])).sum(axis=1)
-    yield _ranked("answer_consistency", "Prosecco, politicians", "the entailment adapter alone", truth, model.logits(told))
-    yield _ranked("answer_consistency", "Prosecco, politicians", "cosine", truth, cosines.astype(np.float64))
+    yield ranked("answer_consistency", "Prosecco, politicians", "the entailment adapter alone", truth, model.logits(told))
+    yield ranked("answer_consistency", "Prosecco, politicians", "cosine", truth, cosines.astype(np.float64))
 
 
 def _turns(data: Path, vectors: CachedVectors, model: CrossEncoder) -> Iterator[Measured]:
@@ -359,13 +342,13 @@ def _turns(data: Path, vectors: CachedVectors, model: CrossEncoder) -> Iterator[
             ("ours without the adapter", alone),
             ("highest cosine to an own earlier turn", cosine),
         ):
-            yield _ranked("answer_consistency", name, by, truth, np.asarray(value)[here])
+            yield ranked("answer_consistency", name, by, truth, np.asarray(value)[here])
 
 
 def _flagged(data: str, by: str, truth: NDArray[np.bool_], value: Floats, least: float) -> Measured:
     flagged = value > least
     caught = int((flagged & truth).sum())
-    row = _ranked("answer_consistency", data, by, truth, value)
+    row = ranked("answer_consistency", data, by, truth, value)
     return Measured(**(asdict(row) | {"precision": caught / max(int(flagged.sum()), 1), "recall": caught / int(truth.sum())}))
 
 
@@ -397,46 +380,27 @@ def priority(data: Path, vectors: CachedVectors, seed: int) -> Iterator[Measured
 
 def _weighed(what: str, truth: NDArray[np.bool_], scored: Sequence[Scored]) -> Iterator[Measured]:
     ours = np.asarray([one.priority for one in scored])
-    row = _ranked("priority", what, "ours", truth, ours)
-    yield Measured(**(asdict(row) | {"calibration_error": _calibration_error(ours, truth)}))
+    row = ranked("priority", what, "ours", truth, ours)
+    yield Measured(**(asdict(row) | {"calibration_error": calibration_error(ours, truth)}))
     names, probabilities = fit_priority.probabilities_of(list(scored))
     known = np.where(np.isnan(probabilities), Weights.default().base_rate, probabilities)
     for name, column in zip(names, known.T, strict=True):
-        yield _ranked("priority", what, f"{name} alone", truth, column)
-    yield _ranked("priority", what, "largest probability", truth, known.max(axis=1))
+        yield ranked("priority", what, f"{name} alone", truth, column)
+    yield ranked("priority", what, "largest probability", truth, known.max(axis=1))
     for name in names:
         rest = Weights.default().weigh([[e for e in one.evidence if e.name != name] for one in scored])
-        yield _ranked("priority", what, f"without {name}", truth, np.asarray([one.priority for one in rest]))
+        yield ranked("priority", what, f"without {name}", truth, np.asarray([one.priority for one in rest]))
 
 
 _PARTS: dict[str, Callable[[Path, CachedVectors, int], Iterator[Measured]]] = {
     "intents": intents,
+    "second opinion": second_opinions,
     "requests": requests,
     "relevance": answers,
     "frustration": reactions,
     "consistency": consistency,
     "priority": priority,
 }
-
-
-def _ranked(signal: str, data: str, by: str, truth: NDArray[np.bool_], value: Floats) -> Measured:
-    order = truth[np.argsort(-value, kind="stable")]
-    return Measured(
-        signal, data, by, len(truth), float(roc_auc_score(truth, value)), float(average_precision_score(truth, value)),
-        float(order[:50].mean()), float(order[:100].mean()),
-    )  # fmt: skip
-
-
-def _calibration_error(confidence: Floats, right: NDArray[np.bool_]) -> float:
-    """Expected calibration error over ten bins of equal width."""
-    bins = np.clip((confidence * 10).astype(int), 0, 9)
-    return float(
-        sum(
-            abs(confidence[bins == b].mean() - right[bins == b].mean()) * (bins == b).mean()
-            for b in range(10)
-            if (bins == b).any()
-        )
-    )
 
 
 def _dialogues(data: Path, seed: int) -> relevance.Pairs:

@@ -1,7 +1,8 @@
-"""Choosing which scored exchanges are worth a person's minute: strategies over arrays, and their mixture.
+"""Choosing what is worth a person's minute.
 
-A strategy is a pure function from the candidates to an order of preference. `mixed` takes from each; what pure chance
-draws comes first and from everything, so that it is a fair sample.
+`choose` asks one strategy of `scoring/strategies/` for texts to label. `draw` and `mixed` fill the queue with exchanges: what
+pure chance draws comes first and from everything, so that it is a fair sample; the mixture takes likely failures, what nobody
+looked at, and what the signals cannot decide.
 """
 
 import math
@@ -13,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring.encoder import Vectors
+from scoring.strategies import STRATEGIES
+from scoring.strategies.base import Pool, Space
 
 Array = NDArray[np.float64]
 
@@ -42,6 +45,31 @@ class Choice:
     strategy: str
     propensity: float
     reason: str
+
+
+class UnknownStrategy(Exception):
+    """There is no strategy of that name; the message lists those there are."""
+
+
+def choose(name: str, pool: Pool, budget: int, rng: np.random.Generator) -> list[Choice]:
+    """At most `budget` texts of the pool by the strategy of that name, best first; same pool and rng, same choice.
+
+    A strategy that needs scores or labels where there are none is replaced by chance, and each reason says so.
+
+    Raises
+    ------
+    UnknownStrategy
+        No strategy has that name.
+    """
+    strategy = STRATEGIES.get(name)
+    if strategy is None:
+        raise UnknownStrategy(f"no strategy is called {name}; there are {', '.join(STRATEGIES)}")
+    lacks = strategy.lacks(pool)
+    asked = STRATEGIES["random"] if lacks else strategy
+    left = int(pool.open().sum())
+    chance = min(1.0, budget / left) if asked.name == "random" and left else 1.0
+    reason = f"chosen because {asked.reason}" + (f": {name} has no {lacks} to go by yet" if lacks else "")
+    return [Choice(i, asked.name, chance, reason) for i in asked.pick(pool, budget, rng)]
 
 
 def draw(pool: int, expected: float, rng: Random) -> list[Choice]:
@@ -74,7 +102,7 @@ def mixed(candidates: Candidates, urgent: int, explore: int, reviewed: int) -> l
     for name, share in shares.items():
         # Look further than the share: some are taken or stand for a cluster that is. Coverage pays for each step.
         most = len(candidates) if name != "coverage" else min(len(candidates), 2 * share + 5 * len(choices) + 50)
-        for i in STRATEGIES[name](candidates, most) if share > 0 else ():
+        for i in _SHARES[name](candidates, most) if share > 0 else ():
             if share <= 0:
                 break
             if i in taken or candidates.clusters[i] in clusters:
@@ -97,30 +125,18 @@ def by_uncertainty(candidates: Candidates, most: int) -> list[int]:
 
 
 def by_coverage(candidates: Candidates, most: int) -> list[int]:
-    """Questions far from all that was reviewed: greedy k-center (Sener and Savarese 2018).
+    """Typical questions of what is far from all that was reviewed: the strategy `mixed` without doubts.
 
-    With nothing reviewed yet it starts from the most typical question. Empty questions are never taken.
+    Empty questions are never taken.
     """
-    vectors = candidates.vectors
-    asked = np.flatnonzero(np.any(vectors != 0, axis=1))
-    if not len(asked) or most <= 0:
+    if not len(candidates) or most <= 0:
         return []
-    order: list[int] = []
-    if len(candidates.covered):
-        nearest = np.max(vectors[asked] @ candidates.covered.T, axis=1)
-    else:
-        order.append(int(np.argmax(vectors[asked] @ vectors[asked].mean(axis=0))))
-        nearest = vectors[asked] @ vectors[asked[order[0]]]
-    nearest[order] = np.inf
-    while len(order) < min(most, len(asked)):
-        farthest = int(np.argmin(nearest))
-        order.append(farthest)
-        nearest = np.maximum(nearest, vectors[asked] @ vectors[asked[farthest]])
-        nearest[farthest] = np.inf
-    return [int(asked[i]) for i in order]
+    everything = np.concatenate([candidates.vectors, candidates.covered])
+    pool = Pool(Space(everything), np.arange(len(candidates), len(everything)))
+    return STRATEGIES["mixed"].pick(pool, most, np.random.default_rng(0))
 
 
-STRATEGIES: dict[str, Callable[[Candidates, int], list[int]]] = {
+_SHARES: dict[str, Callable[[Candidates, int], list[int]]] = {
     "coverage": by_coverage,
     "uncertainty": by_uncertainty,
     "value": by_value,

@@ -16,7 +16,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,15 @@ from scoring.encoder import Vectors
 from scoring.intent_heads import Head, Heads, WordHead, linear, softmax
 from scoring.lexical import BUCKETS, Lexicon, bags, lexicon, sparse_rows, weighed
 from scoring.out_of_scope import LOOKS, Floats, Known, compared, looks, mixed
-from scoring.rehearsals import Examples, fit_examples, rehearse
+from scoring.rehearsals import Learned, fit_examples, read_examples, rehearse
 
 FORMAT = "transcript-triage-intents-3"
 OUT_OF_SCOPE = frozenset({"oos", "out_of_scope"})
 """Labels of examples that belong to no intent."""
 
 _LONGEST_RANKING = 10
+_AT_ONCE = 8192
+"""Questions predicted together: what is done intent by intent costs the same for few and for many."""
 SURE = 0.5
 """Confidence within scope from which a clause is a request of its own."""
 
@@ -47,7 +49,8 @@ class IntentModelUnusable(Exception):
 class Prediction:
     """`ranking` is (name, probability), best first, `confidence` its first probability; `out_of_scope` in 0..1.
 
-    `further`: the other intents of a question that holds several requests, in their order; nearly always none.
+    `further`: the other intents of a question that holds several requests, in their order; nearly always none. `known`: all
+    intents that it chose from, in lower case.
     """
 
     intent: str
@@ -55,10 +58,34 @@ class Prediction:
     out_of_scope: float
     ranking: tuple[tuple[str, float], ...]
     further: tuple[str, ...] = ()
+    known: frozenset[str] = field(default=frozenset(), repr=False)
 
     @property
     def intents(self) -> tuple[str, ...]:
         return (self.intent, *self.further)
+
+
+def chances(predictions: Sequence[Prediction], labels: Sequence[str]) -> Floats:
+    """The probability that each prediction gave to its label, (n,): within scope and that intent, or out of scope.
+
+    Never below 0.01, so that a label that was never heard of costs no more than a bad mistake.
+    """
+    found = [
+        one.out_of_scope if label.lower() in OUT_OF_SCOPE else (1 - one.out_of_scope) * dict(one.ranking).get(label, 0.0)
+        for one, label in zip(predictions, labels, strict=True)
+    ]
+    return np.clip(np.asarray(found, dtype=np.float64), 0.01, 1.0)
+
+
+def rehearsed(texts: Sequence[str], vectors: Vectors, labels: Sequence[str], seed: int = 0) -> Learned:
+    """What `IntentModel.fit` learns before it fits the model: how much of each head, and both mixes.
+
+    Raises
+    ------
+    ValueError
+        As for `IntentModel.fit`.
+    """
+    return rehearse(read_examples(texts, vectors, labels, OUT_OF_SCOPE), np.random.default_rng(seed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,37 +105,30 @@ class IntentModel:
 
     @classmethod
     def fit(
-        cls, texts: Sequence[str], vectors: Vectors, labels: Sequence[str], seed: int = 0, encoder: str = ""
+        cls,
+        texts: Sequence[str],
+        vectors: Vectors,
+        labels: Sequence[str],
+        seed: int = 0,
+        encoder: str = "",
+        learned: Learned | None = None,
     ) -> "IntentModel":
         """Fit from texts, their unit vectors (n, dimensions) and their intents; labels "oos" and "out_of_scope" are negatives.
 
-        One example an intent is enough to run, and one intent alone gives it for everything in scope.
+        One example an intent is enough to run, and one intent alone gives it for everything in scope. `learned`: what
+        `rehearsed` gave for these examples, or nearly these, which saves most of the time.
 
         Raises
         ------
         ValueError
             Lengths differ, a vector is not finite, or no example has an intent.
         """
-        if not len(texts) == len(vectors) == len(labels):
-            raise ValueError(f"{len(texts)} texts and {len(vectors)} vectors but {len(labels)} labels")
-        vectors = np.asarray(vectors, dtype=np.float32)
-        if not np.isfinite(vectors).all():
-            raise ValueError("the vectors are not finite")
-        inside = np.asarray([label.lower() not in OUT_OF_SCOPE for label in labels], dtype=bool)
-        names = tuple(sorted({label for label, known in zip(labels, inside, strict=True) if known}))
-        if not names:
-            raise ValueError("no example has an intent")
-        number = {name: i for i, name in enumerate(names)}
-        known = vectors[inside]
-        classes = np.asarray([number[label] for label, here in zip(labels, inside, strict=True) if here], dtype=np.intp)
-        said, spelt = bags(texts)
-        examples = Examples(known, said[inside], spelt[inside])
-        strange = Examples(vectors[~inside], said[~inside], spelt[~inside])
-        rng = np.random.default_rng(seed)
-        learned = rehearse(examples, classes, len(names), strange, rng)
-        fitted = fit_examples(examples, classes, len(names), rng, learned.shares)
+        given = read_examples(texts, vectors, labels, OUT_OF_SCOPE)
+        learned = learned or rehearse(given, np.random.default_rng(seed))
+        rng = np.random.default_rng(seed + 1)
+        fitted = fit_examples(given.examples, given.classes, len(given.names), rng, learned.shares)
         heads, near, words = fitted.compared(learned.shares)
-        return cls(names, encoder, heads, near, words, learned.scope, learned.right)
+        return cls(given.names, encoder, heads, near, words, learned.scope, learned.right)
 
     @property
     def version(self) -> str:
@@ -129,8 +149,8 @@ class IntentModel:
         if len(texts) != len(vectors):
             raise ValueError(f"{len(texts)} texts but {len(vectors)} vectors")
         found: list[Prediction] = []
-        for start in range(0, len(texts), 1024):
-            part = slice(start, start + 1024)
+        for start in range(0, len(texts), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
             found.extend(self._predict(texts[part], np.asarray(vectors[part], dtype=np.float32)))
         split = {i: clauses(text) for i, text in enumerate(texts)} if parts and len(self.intents) > 1 else {}
         said = list(dict.fromkeys(clause for one in split.values() for clause in one))
@@ -216,14 +236,13 @@ class IntentModel:
         outside[~np.any(vectors != 0, axis=1)] = 1.0  # an empty question belongs nowhere
         probabilities = _ranked(softmax(asked.logits.astype(np.float64)), mixed(found, self.right))
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, :_LONGEST_RANKING]
+        names = frozenset(name.casefold() for name in self.intents)
+        ranked = np.take_along_axis(probabilities, order, axis=1)
         return [
             Prediction(
-                intent=self.intents[best[0]],
-                confidence=float(row[best[0]]),
-                out_of_scope=float(out),
-                ranking=tuple((self.intents[i], float(row[i])) for i in best),
+                self.intents[best[0]], row[0], out, tuple(zip((self.intents[i] for i in best), row, strict=True)), known=names
             )
-            for best, row, out in zip(order, probabilities, outside, strict=True)
+            for best, row, out in zip(order.tolist(), ranked.tolist(), outside.tolist(), strict=True)
         ]
 
 

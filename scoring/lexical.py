@@ -85,9 +85,23 @@ def word_looks(
     if likely.shape[1] > 1:
         likely[at, best] = -np.inf
         own -= likely.max(axis=1)
-    alike = np.maximum.reduceat((rows[:, :BUCKETS] @ known.kept.T).toarray(), starts[:-1], axis=1)
-    lead = alike[at, best] - (alike[at, second] if likely.shape[1] > 1 else 0.0)
+    told = rows[:, :BUCKETS]
+    lead = _most_alike(told, best, known.kept, starts)
+    if likely.shape[1] > 1:
+        lead -= _most_alike(told, second, known.kept, starts)
     return np.column_stack([share, own / np.sqrt(np.maximum(n, 1)), np.log1p(n), lead]).astype(np.float64)
+
+
+def _most_alike(rows: Counts, intents: _Places, kept: Counts, starts: _Places) -> NDArray[np.float64]:
+    """The largest product of each row with a kept example of its intent, (n,): intent by intent, for all pairs cost ten times."""
+    found = np.zeros(rows.shape[0])
+    order = np.argsort(intents, kind="stable")
+    sorted_rows, ends = rows[order], np.searchsorted(intents[order], np.arange(len(starts)))
+    for intent in np.unique(intents):
+        part = slice(ends[intent], ends[intent + 1])
+        products = sorted_rows[part] @ kept[starts[intent] : starts[intent + 1]].T
+        found[order[part]] = products.toarray().max(axis=1)
+    return found
 
 
 def bags(texts: Sequence[str]) -> tuple[Counts, Counts]:

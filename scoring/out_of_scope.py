@@ -251,9 +251,11 @@ def unit(vectors: NDArray[np.floating]) -> Vectors:
 
 def means(vectors: Vectors, classes: Indices, count: int) -> Floats:
     """Mean vector of each class."""
-    sums = np.zeros((count, vectors.shape[1]))
-    np.add.at(sums, classes, vectors)
-    found: Floats = sums / np.maximum(np.bincount(classes, minlength=count), 1)[:, None]
+    found = np.zeros((count, vectors.shape[1]))
+    order = np.argsort(classes, kind="stable")
+    present, first, sizes = np.unique(classes[order], return_index=True, return_counts=True)
+    if len(present):
+        found[present] = np.add.reduceat(vectors[order].astype(np.float64), first, axis=0) / sizes[:, None]
     return found
 
 

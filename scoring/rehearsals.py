@@ -1,6 +1,8 @@
 """What an intent model learns from heads that have not seen some intents and some examples."""
 
+import warnings
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 
 from scoring.encoder import Vectors
 from scoring.intent_heads import Head, Heads, WordHead, fit_heads, fit_word_head, together
-from scoring.lexical import BUCKETS, Counts, Lexicon, lexicon, rarity, told_by, weighed
+from scoring.lexical import BUCKETS, Counts, Lexicon, bags, lexicon, rarity, told_by, weighed
 from scoring.out_of_scope import (
     DEFAULT_RIGHT,
     DEFAULT_SCOPE,
@@ -42,6 +44,39 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.vectors)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a model is fitted from. `classes` are places in `names`; `strange` are the negatives."""
+
+    names: tuple[str, ...]
+    examples: Examples
+    classes: Indices
+    strange: Examples
+
+
+def read_examples(texts: Sequence[str], vectors: Vectors, labels: Sequence[str], negatives: frozenset[str]) -> Given:
+    """Texts, their unit vectors (n, dimensions) and their intents; those labelled as one of `negatives` have none.
+
+    Raises
+    ------
+    ValueError
+        Lengths differ, a vector is not finite, or no example has an intent.
+    """
+    if not len(texts) == len(vectors) == len(labels):
+        raise ValueError(f"{len(texts)} texts and {len(vectors)} vectors but {len(labels)} labels")
+    vectors = np.asarray(vectors, dtype=np.float32)
+    if not np.isfinite(vectors).all():
+        raise ValueError("the vectors are not finite")
+    inside = np.asarray([label.lower() not in negatives for label in labels], dtype=bool)
+    names = tuple(sorted({label for label, known in zip(labels, inside, strict=True) if known}))
+    if not names:
+        raise ValueError("no example has an intent")
+    number = {name: i for i, name in enumerate(names)}
+    classes = np.asarray([number[label] for label, here in zip(labels, inside, strict=True) if here], dtype=np.intp)
+    read = Examples(vectors, *bags(texts))
+    return Given(names, read[inside], classes, read[~inside])
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +113,14 @@ def fit_examples(
     """Fit all heads; of those on vectors, one with a share of zero is left out."""
     rare = half(np.concatenate([rarity(examples.said), rarity(examples.spelt)]))
     rows = weighed(examples.said, examples.spelt, rare)
-    heads, words = fit_heads(examples.vectors, classes, count, rng, shares[:-1]), fit_word_head(rows, classes, count, rng)
+    (own,) = rng.spawn(1)
+    # Filters of warnings are the whole process's, so they are set outside both threads. The same text under two intents never
+    # converges, few rounds are enough, and one example an intent looks odd to scikit-learn.
+    with warnings.catch_warnings(), ThreadPoolExecutor(1) as beside:
+        warnings.simplefilter("ignore")
+        fitting = beside.submit(fit_word_head, rows, classes, count, own)  # it takes as long as all the others together
+        heads = fit_heads(examples.vectors, classes, count, rng, shares[:-1])
+        words = fitting.result()
     return Fitted(examples, rows, classes, rare, heads, words, kept_rows(classes, count, rng))
 
 
@@ -101,8 +143,9 @@ class _Rehearsal:
     """Of intents left out."""
 
 
-def rehearse(examples: Examples, classes: Indices, count: int, negatives: Examples, rng: np.random.Generator) -> Learned:
+def rehearse(given: Given, rng: np.random.Generator) -> Learned:
     """What is learned from heads that have not seen some intents and some examples."""
+    examples, classes, count = given.examples, given.classes, len(given.names)
     learned = Learned(_WITHOUT_REHEARSAL, DEFAULT_SCOPE, DEFAULT_RIGHT)
     if count < 2 or len(examples) < 12 or np.median(np.bincount(classes)) < 2:
         return learned
@@ -121,7 +164,7 @@ def rehearse(examples: Examples, classes: Indices, count: int, negatives: Exampl
     found, right, kinds = [], [], []
     for one in rehearsals:
         heads, known_by, words = one.fitted.compared(shares)
-        for kind, part in enumerate((one.seen, one.strange, negatives)):
+        for kind, part in enumerate((one.seen, one.strange, given.strange)):
             if not len(part):
                 continue
             asked = heads.asked(part.vectors, part.said, one.fitted.weighed(part))

@@ -21,6 +21,8 @@ _BECAUSE = {
     "answer_consistency": "Mostly because a similar question got another answer.",
     "user_feedback": "Mostly because of the user's own rating.",
 }
+_UNKNOWN = "Nothing is known about this exchange."
+_QUIET = "Nothing points to trouble."
 _LIMIT = 1e-4
 """Probabilities are kept this far from 0 and 1: no single signal may claim certainty."""
 _MOST_FALLING = 0.5
@@ -106,19 +108,29 @@ class Weights:
 
     def weigh(self, evidence: Sequence[Sequence[Evidence | None]]) -> list[Weighed]:
         """One result per exchange, in order; `evidence` holds each exchange's evidence, in any order, None left out or not."""
-        found = [[one for one in row if one is not None] for row in evidence]
-        names = list(dict.fromkeys(one.name for row in found for one in row))
-        probabilities = np.full((len(found), len(names)), np.nan)
-        for i, row in enumerate(found):
-            for one in row:
-                probabilities[i, names.index(one.name)] = one.probability
+        names, probabilities = probabilities_of([[one for one in row if one is not None] for row in evidence])
+        return self.weigh_rows(names, probabilities)
+
+    def weigh_rows(self, names: Sequence[str], probabilities: Floats) -> list[Weighed]:
+        """The same from `probabilities` (n, len(names)), NaN for no evidence."""
         pushes = self._pushes(names, probabilities)
-        priorities = _sigmoid(_logit(np.asarray([self.base_rate]))[0] + pushes.sum(axis=1))
+        priorities = self._priorities(pushes)
         uncertainties = _uncertainty(priorities, probabilities)
+        reasons = self._reasons(names, pushes, priorities)
         return [
-            Weighed(float(priority), float(uncertainty), self._because(names, push, float(priority)))
-            for priority, uncertainty, push in zip(priorities, uncertainties, pushes, strict=True)
+            Weighed(priority, uncertainty, because)
+            for priority, uncertainty, because in zip(priorities.tolist(), uncertainties.tolist(), reasons, strict=True)
         ]
+
+    def priorities(self, names: Sequence[str], probabilities: Floats) -> Floats:
+        """Priorities alone, (n,), from `probabilities` (n, len(names)), NaN for no evidence."""
+        return self._priorities(self._pushes(names, probabilities))
+
+    def counted(self, names: Sequence[str], probabilities: Floats, thresholds: Mapping[str, float]) -> Floats:
+        """`probabilities` (n, len(names)) as they are weighed: below its signal's threshold evidence raises nothing."""
+        least = np.asarray([thresholds.get(name, 0.0) for name in names], dtype=np.float64)
+        found: Floats = np.where(probabilities < least, np.minimum(probabilities, self.neutral), probabilities)
+        return found
 
     def fit(
         self,
@@ -161,6 +173,9 @@ class Weights:
     def _slopes(self, name: str) -> tuple[float, float]:
         return self.rising.get(name, self.other[0]), self.falling.get(name, self.other[1])
 
+    def _priorities(self, pushes: Floats) -> Floats:
+        return _sigmoid(_logit(np.asarray([self.base_rate]))[0] + pushes.sum(axis=1))
+
     def _pushes(self, names: Sequence[str], probabilities: Floats) -> Floats:
         """What each signal adds to the log-odds, (n, len(names)); 0 without evidence."""
         shifted = self._shifted(probabilities)
@@ -173,13 +188,34 @@ class Weights:
         neutral = _logit(np.asarray([self.neutral]))[0]
         return np.where(np.isnan(probabilities), 0.0, _logit(np.nan_to_num(probabilities, nan=self.neutral)) - neutral)
 
-    def _because(self, names: Sequence[str], pushes: Floats, priority: float) -> str:
-        if not len(names) or not pushes.any():
-            return "Nothing is known about this exchange."
-        first = int(np.argmax(pushes))
-        if pushes[first] <= 0 or priority < 1.5 * self.base_rate:
-            return "Nothing points to trouble."
-        return _BECAUSE.get(names[first], f"Mostly because of {names[first].replace('_', ' ')}.")
+    def _reasons(self, names: Sequence[str], pushes: Floats, priorities: Floats) -> list[str]:
+        known = np.any(pushes != 0, axis=1)
+        if not len(names):
+            return [_UNKNOWN] * len(pushes)
+        first = pushes.argmax(axis=1)
+        quiet = np.logical_or(pushes[np.arange(len(pushes)), first] <= 0, priorities < 1.5 * self.base_rate)
+        because = [_BECAUSE.get(name, f"Mostly because of {name.replace('_', ' ')}.") for name in names]
+        return [
+            _UNKNOWN if not is_known else _QUIET if is_quiet else because[place]
+            for is_known, is_quiet, place in zip(known.tolist(), quiet.tolist(), first.tolist(), strict=True)
+        ]
+
+
+def probabilities_of(evidence: Sequence[Sequence[Evidence]]) -> tuple[list[str], Floats]:
+    """(names of signals, probabilities (n, names) with NaN where there is no evidence)."""
+    names = list(dict.fromkeys(one.name for row in evidence for one in row))
+    place = {name: i for i, name in enumerate(names)}
+    probabilities = np.full((len(evidence), len(names)), np.nan)
+    for i, row in enumerate(evidence):
+        for one in row:
+            probabilities[i, place[one.name]] = one.probability
+    return names, probabilities
+
+
+def log_losses(priorities: Floats, needed: Floats) -> Floats:
+    """-ln of the probability that each priority gave to what was judged, (n,); `needed` (n,) of 0 and 1."""
+    found: Floats = -np.log(np.clip(np.where(needed > 0, priorities, 1 - priorities), 1e-6, 1.0))
+    return found
 
 
 def _uncertainty(priorities: Floats, probabilities: Floats) -> Floats:

@@ -28,7 +28,7 @@ from service.errors import NotSignedIn, SetupError, TriageError
 from service.ingest import Ingest
 from service.logs import place_of
 from service.privacy import make_redact
-from service.routes import api, article_pages, pages, webhooks
+from service.routes import api, article_pages, pages, quality_api, webhooks
 from service.routes.access import COOKIE, authenticate
 from service.routes.page_base import error_page
 from service.settings import Settings
@@ -77,6 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.ingest = Ingest(db, redact, timedelta(seconds=settings.settle_seconds))
     app.add_route("/hooks/{source}", webhooks.receive, methods=["POST"])
     app.include_router(api.router)
+    app.include_router(quality_api.router)
     app.include_router(pages.router)
     app.include_router(article_pages.router)
     app.add_api_route("/health", _health, include_in_schema=False)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from service import cli_files, cli_people
+from service import cli_files, cli_models, cli_people, cli_report, cli_simulate
 from service.cli_base import console, guarded, open_database, settings_or_exit
 
 app = typer.Typer(
@@ -15,7 +15,10 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 cli_files.register(app)
+cli_models.register(app)
 cli_people.register(app)
+cli_report.register(app)
+cli_simulate.register(app)
 
 
 @app.command()

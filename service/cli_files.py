@@ -29,6 +29,7 @@ SCORE_BATCH = 4096
 def register(app: typer.Typer) -> None:
     app.command("import")(import_files)
     app.command()(score)
+    app.command("seed")(seed)
     app.add_typer(intents, name="intents")
     app.add_typer(articles, name="articles")
 
@@ -205,15 +206,41 @@ def evaluate_intents(
 
 @intents.command("seed")
 @guarded
-def seed_intents(files: Files, source: Source = "standard") -> None:
+def seed(
+    files: Annotated[list[str], typer.Argument(help="JSON Lines (text, intent), CSV with a header, or Rasa NLU YAML.")],
+    source: Source = "standard",
+    dry_run: Annotated[bool, typer.Option(help="Only show what the files hold; store nothing.")] = False,
+) -> None:
     """Store labelled examples; the worker fits the source's intent model from them."""
     from datetime import UTC, datetime
 
     from service.imports import import_examples
 
-    taken, bad = import_examples(open_database(settings_or_exit()), source, files, datetime.now(UTC))
-    console.print(f"{taken} examples stored, {len(bad)} bad lines")
+    if dry_run:
+        bad = _show_seeds(files)
+    else:
+        taken, bad = import_examples(open_database(settings_or_exit()), source, files, datetime.now(UTC))
+        console.print(f"{taken} examples stored, {len(bad)} bad lines")
     _complain_and_exit(bad)
+
+
+def _show_seeds(files: list[str]) -> list[str]:
+    """Each intent with its examples counted and one shown; returns what cannot be read."""
+    from connectors.errors import Reject
+    from service.seeds import read_examples
+
+    bad: list[str] = []
+    for path in files:
+        texts: dict[str, list[str]] = {}
+        for read in read_examples(path):
+            if isinstance(read.example, Reject):
+                bad.append(f"{read.where}: {read.example.reason}")
+            else:
+                texts.setdefault(read.example.intent, []).append(read.example.text)
+        console.print(f"{path}: {sum(map(len, texts.values()))} examples of {len(texts)} intents are readable", markup=False)
+        for intent, said in sorted(texts.items()):
+            console.print(f"  {intent}: {len(said)}, such as {said[0][:80]!r}", markup=False)
+    return bad
 
 
 # --- articles -----------------------------------------------------------------------------------------------------
@@ -278,7 +305,7 @@ def _examples(path: str, labelled: bool = True) -> tuple[list[str], list[str], b
     from connectors.errors import Reject
     from connectors.files import open_bytes, read_lines
     from service.errors import Invalid
-    from service.imports import LabelledExample, PlainText
+    from service.seeds import LabelledExample, PlainText
 
     texts: list[str] = []
     labels: list[str] = []

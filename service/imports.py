@@ -25,6 +25,7 @@ from service.ingest import gather, store
 from service.models import Article, ArticleStatus, ImportProgress
 from service.privacy import Redact
 from service.review import learn_example
+from service.seeds import read_examples
 
 BATCH = 200
 Report = Callable[[str], None]
@@ -40,14 +41,6 @@ class Imported:
     skipped: int = 0
     """Lines that an earlier, interrupted import of the same file had stored."""
     bad: list[str] = field(default_factory=list)
-
-
-class PlainText(BaseModel):
-    text: Text
-
-
-class LabelledExample(PlainText):
-    intent: Annotated[Text, Field(min_length=1)]
 
 
 class ArticleLine(BaseModel):
@@ -232,15 +225,17 @@ def _read_csv(path: str) -> Iterator[tuple[str, ArticleLine | Reject]]:
 
 
 def import_examples(db: Database, source: str, paths: Sequence[str], now: datetime) -> tuple[int, list[str]]:
-    """Seeds for our own intent model of a source, from JSON Lines: (how many, what could not be read)."""
+    """Seeds for our own intent model of a source, from any file that service/seeds.py reads: (how many, what could not be
+    read). A file is stored in one transaction: interrupted, it leaves nothing."""
     taken = 0
     bad: list[str] = []
     for path in paths:
-        with open_bytes(path) as opened, db.write() as session:
-            for number, line, _ in read_lines(opened, LabelledExample):
-                if isinstance(line, Reject):
-                    bad.append(f"{path}, line {number}: {line.reason}")
+        found = list(read_examples(path))
+        with db.write() as session:
+            for read in found:
+                if isinstance(read.example, Reject):
+                    bad.append(f"{read.where}: {read.example.reason}")
                     continue
-                learn_example(session, source, line.text, line.intent, now)
+                learn_example(session, source, read.example.text, read.example.intent, now)
                 taken += 1
     return taken, bad

@@ -174,6 +174,7 @@ class Exchange(SQLModel, table=True):
         UniqueConstraint("conversation_id", "turn_id"),
         Index("ix_exchange_priority", "reviewed", "priority"),
         Index("ix_exchange_recent", "reviewed", "id"),
+        Index("ix_exchange_scored_by", "source", "scored_by"),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -191,6 +192,11 @@ class Exchange(SQLModel, table=True):
     because: str = _text(nullable=False)
     cluster_id: int | None = Field(default=None, index=True)
     versions: dict[str, str | None] = _json(nullable=False)
+    scored_by: str = Field(
+        default="",
+        sa_column=Column(String(), nullable=False, server_default=""),
+        description="those of its versions that refits replace: what rescoring looks for",
+    )
     created_at: datetime = _at(nullable=False)
     scored_at: datetime = _at(nullable=False)
     reviewed: bool = Field(default=False, description="an item exists: acquisition passes it over")
@@ -212,7 +218,7 @@ class Evidence(SQLModel, table=True):
 
 class Example(SQLModel, table=True):
     """A labelled question that our own intent model learns from: a seed, or a reviewer's corrected intent, which goes
-    before a seed of the same text."""
+    before a seed of the same text. `suspected`: the intent that examples like it have, where its own may be a slip."""
 
     __tablename__ = "example"
     __table_args__ = (UniqueConstraint("source", "content_hash", "by_verdict"),)
@@ -225,10 +231,15 @@ class Example(SQLModel, table=True):
     by_verdict: bool = False
     verdict_id: int | None = None
     added_at: datetime = _at(nullable=False)
+    suspected: str | None = None
+    suspicion: float | None = Field(default=None, description="0..1, larger the likelier it is a slip")
 
 
 class Model(SQLModel, table=True):
-    """A fitted model as a file, in the database so that every worker has it. Versions are kept."""
+    """A fitted model as a file, in the database so that every worker has it. Versions are kept.
+
+    `comparison`: how it did beside the version that was live when it was fitted, and what was decided.
+    """
 
     __tablename__ = "model"
     __table_args__ = (UniqueConstraint("kind", "source", "version"),)
@@ -241,6 +252,23 @@ class Model(SQLModel, table=True):
     examples: int
     content: bytes = Field(sa_column=Column(LargeBinary(), nullable=False))
     fitted_at: datetime = _at(nullable=False)
+    comparison: dict[str, Any] | None = _json()
+    replaced_id: int | None = Field(default=None, description="the version that was live before it, where it ever was live")
+
+
+class LiveModel(SQLModel, table=True):
+    """Which version of a kind scores a source's exchanges. `claimed_until`: a worker fits a new one.
+
+    `pinned`: a person chose the version, so no refit replaces it.
+    """
+
+    __tablename__ = "live_model"
+
+    kind: str = Field(primary_key=True)
+    source: str = Field(primary_key=True)
+    model_id: int | None = Field(sa_column=Column(ForeignKey("model.id")))
+    pinned: bool = False
+    claimed_until: datetime | None = _at()
 
 
 class PlatformHistory(SQLModel, table=True):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlmodel import Session, col
 
 from scoring.vectors import content_hash
@@ -28,6 +28,8 @@ from service.models import (
 )
 
 MOST_TEXT = 20_000
+CHANCE_EVERY = 5
+"""Of so many items that a reviewer gets, one is the oldest that pure chance drew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,11 @@ class QueueFilter:
 def claim_next(
     session: Session, reviewer_id: int, now: datetime, lease: timedelta, only: QueueFilter | None = None
 ) -> Claim | None:
-    """The item this reviewer holds already, or else the best one that is free; None where the queue has none for them."""
+    """The item this reviewer holds already, or else the best one that is free; None where the queue has none for them.
+
+    Every fifth is the oldest item that pure chance drew, where one waits: those of low priority would wait for ever, and the
+    honest numbers with them.
+    """
     held = session.execute(
         select(col(ReviewItem.id), col(ReviewItem.fence))
         .where(
@@ -81,13 +87,24 @@ def claim_next(
     ).first()
     if held is not None:
         return heartbeat(session, held.id, reviewer_id, held.fence, now, lease)
-    best = (
-        _free(reviewer_id, now, only or QueueFilter())
-        .order_by(col(ReviewItem.priority).desc(), col(ReviewItem.id))
-        .limit(1)
-        .with_for_update(skip_locked=True, of=ReviewItem)
+    wanted = only or QueueFilter()
+    best = _free(reviewer_id, now, wanted).order_by(col(ReviewItem.priority).desc(), col(ReviewItem.id))
+    if wanted.strategy is None and _is_chances_turn(session, reviewer_id, now):
+        drawn = _free(reviewer_id, now, wanted).where(col(ReviewItem.strategy) == "random").order_by(col(ReviewItem.id))
+        if (taken := _take(session, _first(drawn), reviewer_id, now, lease)) is not None:
+            return taken
+    return _take(session, _first(best), reviewer_id, now, lease)
+
+
+def _first(free: Any) -> Any:
+    return free.limit(1).with_for_update(skip_locked=True, of=ReviewItem)
+
+
+def _is_chances_turn(session: Session, reviewer_id: int, now: datetime) -> bool:
+    decided = select(func.count()).where(
+        col(Verdict.reviewer_id) == reviewer_id, col(Verdict.decided_at) > now - timedelta(days=1), col(Verdict.decided_at) <= now
     )
-    return _take(session, best, reviewer_id, now, lease)
+    return int(session.execute(decided).scalar_one()) % CHANCE_EVERY == CHANCE_EVERY - 1
 
 
 def claim_item(session: Session, item_id: int, reviewer_id: int, now: datetime, lease: timedelta) -> Claim:
@@ -296,7 +313,13 @@ def learn_example(session: Session, source: str, text: str, intent: str, now: da
     session.execute(
         insert.on_conflict_do_update(
             index_elements=["source", "content_hash", "by_verdict"],
-            set_={name: insert.excluded[name] for name in ("intent", "verdict_id", "added_at")},
+            set_={
+                **{name: insert.excluded[name] for name in ("intent", "verdict_id", "added_at")},
+                "suspected": None,
+                "suspicion": None,
+            },
+            where=(col(Example.intent) != insert.excluded.intent)
+            | col(Example.verdict_id).is_distinct_from(insert.excluded.verdict_id),
         )
     )
 

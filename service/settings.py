@@ -2,9 +2,9 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -17,6 +17,7 @@ from service.errors import SetupError
 
 DATA_DIR = Path(".triage")
 LOCAL_FILE = DATA_DIR / "local.toml"
+SignalName = Literal["intent_confidence", "answer_relevance", "user_frustration", "answer_consistency", "user_feedback"]
 
 
 class SourceSettings(BaseModel):
@@ -45,8 +46,33 @@ class QueueSettings(BaseModel):
     review_rate: float = Field(0.05, ge=0, le=1, description="share of all exchanges worth a look beyond the urgent ones")
     urgent_priority: float = Field(0.6, ge=0, le=1, description="exchanges of this priority always enter while there is room")
     random_share: float = Field(0.4, gt=0, le=1, description="share of these further looks that pure chance chooses")
+    chance_rate: float | None = Field(
+        None, gt=0, le=1, description="all urgent ones and this share of all exchanges by pure chance, and nothing else"
+    )
+    daily_items: int | None = Field(None, ge=1, description="items added in 24 hours at most")
+    cluster_items: int | None = Field(None, ge=1, description="items of one cluster in seven days at most")
+    signal_least: dict[SignalName, Annotated[float, Field(gt=0, le=1)]] = Field(
+        default={}, description="by signal, the least share of the items not drawn by chance for which it speaks strongest"
+    )
+    signal_most: dict[SignalName, Annotated[float, Field(ge=0, lt=1)]] = Field(
+        default={}, description="by signal, the greatest such share"
+    )
     look_alike: float = Field(0.82, gt=0, le=1, description="cosine from which two questions count as asking the same")
     lease_seconds: int = Field(900, ge=30, description="how long an item stays with a reviewer without a sign of life")
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        """Each setting is possible beside the others."""
+        if self.chance_rate is not None and (spare := {"review_rate", "random_share"} & self.model_fields_set):
+            raise ValueError(f"chance_rate takes the place of {' and '.join(sorted(spare))}: leave one of them out")
+        if self.daily_items is not None and self.cluster_items is not None and self.cluster_items > 7 * self.daily_items:
+            raise ValueError("cluster_items is more than daily_items allows in seven days")
+        if (total := sum(self.signal_least.values())) > 1:
+            raise ValueError(f"the shares of signal_least add up to {total:g}, more than 1")
+        for name, least in self.signal_least.items():
+            if least > self.signal_most.get(name, 1.0):
+                raise ValueError(f"signal_least of {name} is more than its signal_most")
+        return self
 
 
 class Settings(BaseSettings):
@@ -82,6 +108,8 @@ class Settings(BaseSettings):
     signal_thresholds: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
         default={}, description="by signal, the probability below which its evidence does not raise the priority"
     )
+    refit_after: int = Field(20, ge=1, description="new or withdrawn verdicts after which what learns is fitted again")
+    refit_hours: float = Field(24.0, gt=0, description="hours after which it is fitted again if there are fewer")
     queue: QueueSettings = QueueSettings()
     worker_idle_seconds: float = Field(0.5, gt=0, description="how long an idle worker waits before it looks again")
     session_hours: int = Field(12, ge=1, description="how long a reviewer stays signed in")

@@ -1,36 +1,35 @@
-"""Settled conversations into scores, and scores into review items. Runs in the worker; nothing slow inside a session."""
+"""Settled conversations into scores, for the queue to choose from. Runs in the worker; nothing slow inside a session."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-import numpy as np
 import structlog
-from sqlalchemy import bindparam, delete, func, select, text, update
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, col
 
-from scoring import acquire
 from scoring.calibration import Calibration
 from scoring.encoder import Encoder
 from scoring.intents import IntentModel
 from scoring.platform_scores import History, HistoryUnusable, Key, histories
 from scoring.scorer import Scored, Scorer, cluster
 from scoring.vectors import content_hash
+from scoring.weights import Weights
 from service.db import Database, chunks, claim, insert_into, table_of
 from service.logs import place_of
-from service.models import Conversation, Evidence, Exchange, ItemState, PlatformHistory, ReviewItem, Round
+from service.models import Conversation, Evidence, Exchange, ItemState, PlatformHistory, ReviewItem
+from service.pick import Picker
 from service.settings import QueueSettings
 from service.suggest import Suggestions
 from service.transcripts import load_transcripts
-from service.vectors import FaissPast, PgvectorPast, mark_asked, vectors_of
+from service.vectors import FaissPast, PgvectorPast, mark_asked
+from service.versions import scored_by
 
 log = structlog.get_logger()
 SCORE_LEASE = timedelta(minutes=10)
 TRY_AGAIN = timedelta(hours=1)
-POOL = 20_000
-_PICK_LOCK = 0x7069_636B
 
 
 class Triage:
@@ -44,19 +43,28 @@ class Triage:
         self._scorer = scorer
         self._past = past
         self._queue = queue
-        self._suggestions = Suggestions(db, encoder, past)
+        self._picker = Picker(db, encoder, Suggestions(db, scorer.encoder, past), queue)
 
     def score_due(
-        self, intents: Mapping[str, IntentModel], now: datetime, limit: int, platform: Mapping[Key, Calibration] | None = None
+        self,
+        intents: Mapping[str, IntentModel],
+        now: datetime,
+        limit: int,
+        platform: Mapping[Key, Calibration] | None = None,
+        weights: Mapping[str, Weights] | None = None,
     ) -> int:
         """Claim conversations that have settled, score them, store the scores; how many were claimed."""
         ids, until = claim(self._db, Conversation, limit, now, SCORE_LEASE)
         if not ids:
             return 0
         self._past.refresh()
-        self._score(ids, until, intents, platform or {}, now)
+        self._score(ids, until, intents, platform or {}, weights or {}, now)
         self._past.refresh()
         return len(ids)
+
+    def pick_due(self, now: datetime, rng: Random) -> int:
+        """Fill the queue with what is worth a look (service/pick.py); how many items were added."""
+        return self._picker.pick_due(now, rng)
 
     def _score(
         self,
@@ -64,21 +72,22 @@ class Triage:
         until: datetime,
         intents: Mapping[str, IntentModel],
         platform: Mapping[Key, Calibration],
+        weights: Mapping[str, Weights],
         now: datetime,
     ) -> None:
         """One conversation that cannot be scored must not keep the others of its batch waiting: halve until it is alone."""
         try:
             with self._db.read() as session:
                 transcripts, revisions = load_transcripts(session, ids)
-            scored = self._scorer.score([transcripts[i] for i in ids], self._past, intents, platform)
+            scored = self._scorer.score([transcripts[i] for i in ids], self._past, intents, platform, weights)
             with self._db.write() as session:
-                self._store(session, ids, revisions, until, scored, intents, platform, now)
+                self._store(session, ids, revisions, until, scored, intents, platform, weights, now)
         except OperationalError:  # the database is away: nobody's fault, the lease brings them back
             raise
         except Exception as error:  # noqa: BLE001 - whatever a text may do to a model
             if len(ids) > 1:
-                self._score(ids[: len(ids) // 2], until, intents, platform, now)
-                self._score(ids[len(ids) // 2 :], until, intents, platform, now)
+                self._score(ids[: len(ids) // 2], until, intents, platform, weights, now)
+                self._score(ids[len(ids) // 2 :], until, intents, platform, weights, now)
                 return
             log.error("conversation_not_scored", conversation_id=ids[0], error=type(error).__name__, where=place_of(error))
             with self._db.write() as session:
@@ -94,12 +103,13 @@ class Triage:
         scored: Sequence[Scored],
         intents: Mapping[str, IntentModel],
         platform: Mapping[Key, Calibration],
+        weights: Mapping[str, Weights],
         now: datetime,
     ) -> None:
         """Scores of the conversations that are still ours and unchanged; the others are due again and lose nothing."""
         ours = self._finish(session, ids, revisions, until, now)
         joins = cluster(scored, _clusters_of(session, scored), self._queue.look_alike)
-        rows = {i: _row(one, self._scorer, intents, platform, now) for i, one in enumerate(scored)}
+        rows = {i: _row(one, self._scorer, intents, platform, weights, now) for i, one in enumerate(scored)}
         place: dict[int, int] = {}  # index in `scored` -> exchange id
         fresh: list[int] = []
         before = _exchanges_of(session, sorted(ours))
@@ -196,141 +206,6 @@ class Triage:
             if bytes(known[key].question_hash) != rows[i]["question_hash"]:
                 self._past.changed(rows[i]["source"], [key], scored[i].question[None, :])
 
-    # --- choosing -------------------------------------------------------------------------------------------------
-
-    def pick_due(self, now: datetime, rng: Random) -> int:
-        """Fill the queue up to its capacity with what is worth a look; how many items were added."""
-        with self._db.read() as session:
-            urgent, explore = self._budget(session)
-            if urgent + explore <= 0:
-                return 0
-            pool = session.execute(
-                select(col(Exchange.id)).where(~col(Exchange.reviewed)).order_by(col(Exchange.id).desc()).limit(POOL)
-            ).scalars()
-            pool_ids = sorted(pool)
-            drawn = acquire.draw(len(pool_ids), explore * self._queue.random_share, rng)
-            by_chance = {pool_ids[choice.index] for choice in drawn}
-            candidates = _candidates(session, rng.sample(pool_ids, min(len(pool_ids), 500)), by_chance)
-            reviewed = session.execute(
-                select(col(Exchange.question_hash))
-                .join(ReviewItem, col(ReviewItem.exchange_id) == col(Exchange.id))
-                .order_by(col(ReviewItem.id).desc())
-                .limit(1000)
-            ).scalars()
-            covered = [bytes(h) for h in reviewed]
-            decided = session.execute(select(func.count()).where(col(ReviewItem.state) == ItemState.done)).scalar_one()
-        size = self._encoder.dimensions
-        chosen = acquire.mixed(
-            acquire.Candidates(
-                priority=np.array([row.priority for row in candidates]),
-                uncertainty=np.array([row.uncertainty for row in candidates]),
-                vectors=vectors_of(self._db, self._encoder.digest, [bytes(r.question_hash) for r in candidates], size),
-                clusters=[row.cluster_id or -row.id for row in candidates],
-                covered=vectors_of(self._db, self._encoder.digest, covered, size),
-            ),
-            urgent,
-            max(0, explore - len(drawn)),
-            decided,
-        )
-        picks = {pool_ids[choice.index]: choice for choice in drawn}
-        picks.update((candidates[choice.index].id, choice) for choice in chosen)
-        suggestions = self._suggestions.of(sorted(picks))
-        with self._db.write() as session:
-            return self._add_items(session, picks, suggestions, len(pool_ids), urgent + explore, now)
-
-    def _budget(self, session: Session) -> tuple[int, int]:
-        """How many urgent exchanges there is room for, and how many further ones the review rate owes."""
-        waiting = session.execute(select(func.count()).where(col(ReviewItem.state) == ItemState.open)).scalar_one()
-        room = self._queue.capacity - waiting
-        if room <= 0:
-            return 0, 0
-        # The highest id stands for the count: counting a million rows each time would cost more than scoring.
-        exchanges = session.execute(select(func.max(col(Exchange.id)))).scalar_one() or 0
-        explored = session.execute(select(func.count()).where(col(ReviewItem.strategy) != "value")).scalar_one()
-        explore = min(room, max(0, int(exchanges * self._queue.review_rate) - explored))
-        eligible = select(col(Exchange.id)).where(_eligible(), col(Exchange.priority) >= self._queue.urgent_priority)
-        urgent = session.execute(select(func.count()).select_from(eligible.limit(room).subquery())).scalar_one()
-        return min(urgent, room - explore), explore
-
-    def _add_items(
-        self,
-        session: Session,
-        picks: Mapping[int, acquire.Choice],
-        suggestions: Mapping[int, dict[str, Any]],
-        pool: int,
-        budget: int,
-        now: datetime,
-    ) -> int:
-        if session.get_bind().dialect.name == "postgresql":  # two workers must not open two items of one cluster
-            session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _PICK_LOCK})
-        rows = session.execute(
-            select(col(Exchange.id), col(Exchange.cluster_id), col(Exchange.priority), _eligible().label("eligible"))
-            .where(col(Exchange.id).in_(list(picks)), ~col(Exchange.reviewed))
-            .order_by(col(Exchange.id))
-            .with_for_update(of=Exchange)
-        ).all()
-        rows = sorted(rows, key=lambda row: -row.priority)
-        rows = [row for row in rows if row.eligible or picks[row.id].strategy == "random"]
-        if not rows:
-            return 0
-        counts: dict[str, int] = {}
-        for row in rows:
-            counts[picks[row.id].strategy] = counts.get(picks[row.id].strategy, 0) + 1
-        this = Round(at=now, pool=pool, budget=budget, counts=counts)
-        session.add(this)
-        session.flush()
-        session.execute(
-            insert_into(session, ReviewItem).on_conflict_do_nothing(index_elements=["exchange_id"]),
-            [
-                {
-                    "exchange_id": row.id,
-                    "cluster_id": row.cluster_id,
-                    "state": ItemState.open,
-                    "priority": row.priority,
-                    "strategy": picks[row.id].strategy,
-                    "propensity": picks[row.id].propensity,
-                    "round_id": this.id,
-                    "reason": picks[row.id].reason,
-                    "suggestions": suggestions.get(row.id, {}),
-                    "created_at": now,
-                    "fence": 0,
-                }
-                for row in rows
-            ],
-        )
-        for part in chunks([row.id for row in rows]):
-            session.execute(update(Exchange).where(col(Exchange.id).in_(part)).values(reviewed=True))
-        log.info("items_added", count=len(rows), **counts)
-        return len(rows)
-
-
-def _eligible() -> Any:
-    """Not reviewed, and no look-alike waits in the queue or was decided after this came in."""
-    settled = select(col(ReviewItem.id)).where(
-        col(ReviewItem.cluster_id) == col(Exchange.cluster_id),
-        (col(ReviewItem.state) == ItemState.open) | (col(ReviewItem.decided_at) >= col(Exchange.created_at)),
-    )
-    return ~col(Exchange.reviewed) & ~settled.exists()
-
-
-def _candidates(session: Session, sample: Sequence[int], drawn: set[int]) -> list[Any]:
-    """The likely failures, and a sample of the rest, without those drawn already and their look-alikes."""
-    wanted = (
-        col(Exchange.id),
-        col(Exchange.priority),
-        col(Exchange.uncertainty),
-        col(Exchange.question_hash),
-        col(Exchange.cluster_id),
-    )
-    best = session.execute(
-        select(*wanted).where(_eligible()).order_by(col(Exchange.priority).desc(), col(Exchange.id)).limit(1000)
-    ).all()
-    rest = session.execute(select(*wanted).where(_eligible(), col(Exchange.id).in_(sample))).all()
-    alike = set(session.execute(select(col(Exchange.cluster_id)).where(col(Exchange.id).in_(drawn))).scalars()) - {None}
-    return [
-        row for row in {row.id: row for row in (*best, *rest)}.values() if row.id not in drawn and row.cluster_id not in alike
-    ]
-
 
 def _clusters_of(session: Session, scored: Sequence[Scored]) -> dict[int, int]:
     keys = sorted({key for one in scored for key, _ in one.near if key >= 0})
@@ -411,10 +286,16 @@ def _neighbour_key(detail: Mapping[str, Any], place: Mapping[int, int]) -> dict[
 
 
 def _row(
-    one: Scored, scorer: Scorer, intents: Mapping[str, IntentModel], platform: Mapping[Key, Calibration], now: datetime
+    one: Scored,
+    scorer: Scorer,
+    intents: Mapping[str, IntentModel],
+    platform: Mapping[Key, Calibration],
+    weights: Mapping[str, Weights],
+    now: datetime,
 ) -> dict[str, Any]:
     exchange = one.exchange
     told = exchange.intent.name if exchange.intent else None
+    versions = scorer.versions(intents.get(exchange.source), platform, exchange.source, weights)
     return {
         "conversation_id": int(exchange.conversation_id),
         "source": exchange.source,
@@ -428,6 +309,7 @@ def _row(
         "priority": one.priority,
         "uncertainty": one.uncertainty,
         "because": one.because,
-        "versions": scorer.versions(intents.get(exchange.source), platform, exchange.source),
+        "versions": versions,
+        "scored_by": scored_by(versions),
         "scored_at": now,
     }

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 
 import structlog
@@ -16,7 +16,8 @@ from service.settings import Settings
 
 log = structlog.get_logger()
 PICK_EVERY_SECONDS = 2.0
-REFIT_EVERY_SECONDS = 30.0
+LEARN_EVERY_SECONDS = 10.0
+STOP_SECONDS = 5.0
 
 
 def run(settings: Settings, db: Database, sinks: Mapping[str, Sink], stop: threading.Event) -> None:
@@ -31,9 +32,13 @@ def run(settings: Settings, db: Database, sinks: Mapping[str, Sink], stop: threa
 
 
 def _score(settings: Settings, db: Database, stop: threading.Event) -> None:
+    """Score, rescore, fill the queue. Fits have a thread of their own, so that the queue does not wait for them."""
     # Here, not above: models and FAISS cost seconds that `triage run`'s web process must not pay.
     from scoring.encoder import make_encoder
-    from service import learn
+    from service.learn.intents import IntentModels, encode_examples
+    from service.learn.platform import Calibrations
+    from service.learn.weights import LiveWeights
+    from service.rescore import rescore_due
     from service.scorers import make_scorer
     from service.triage import Triage
     from service.vectors import StoredVectors, make_past
@@ -44,26 +49,48 @@ def _score(settings: Settings, db: Database, stop: threading.Event) -> None:
     past = make_past(db, encoder)
     past.refresh()
     triage = Triage(db, encoder, scorer, past, settings.queue)
-    intents = learn.IntentModels(db, encoder)
-    platform = learn.Calibrations(db)
+    models, platform, weights = IntentModels(db, encoder), Calibrations(db), LiveWeights(db)
     log.info("worker_ready", encoder=encoder.digest, seconds=round(time.monotonic() - started, 1))
     rng = Random()  # noqa: S311 - draws a sample, guards nothing
-    last_pick = last_refit = 0.0
+    last_pick = last_read = 0.0
 
     def step() -> int:
-        nonlocal last_pick, last_refit
-        if time.monotonic() - last_refit > REFIT_EVERY_SECONDS:
-            last_refit = time.monotonic()  # before them: one that fails is tried again later, and scoring goes on
-            learn.refit_due(db, encoder, datetime.now(UTC))
-            learn.calibrate_due(db, datetime.now(UTC))
-        scored = triage.score_due(intents.current(), datetime.now(UTC), settings.score_batch, platform.current())
+        nonlocal last_pick, last_read
+        if time.monotonic() - last_read > LEARN_EVERY_SECONDS:
+            last_read = time.monotonic()
+            encode_examples(db, encoder)  # here, for the encoder is this thread's
+        intents, weighing = models.current(), weights.current()
+        scored = triage.score_due(intents, datetime.now(UTC), settings.score_batch, platform.current(), weighing)
+        rescored = rescore_due(db, scorer, encoder.digest, intents, weighing, datetime.now(UTC))
         added = 0
         if time.monotonic() - last_pick > PICK_EVERY_SECONDS or (scored and scored < settings.score_batch):
             added = triage.pick_due(datetime.now(UTC), rng)
             last_pick = time.monotonic()
-        return scored + added
+        return scored + rescored + added
 
-    _loop(step, stop, settings)
+    learn = threading.Thread(
+        target=_loop, args=(lambda: _learn(settings, db, encoder.digest, stop), stop, settings), name="learn", daemon=True
+    )
+    learn.start()
+    try:
+        _loop(step, stop, settings)
+    finally:
+        stop.set()
+        learn.join(STOP_SECONDS)  # a fit that takes longer is dropped with the process: it stores all or nothing
+
+
+def _learn(settings: Settings, db: Database, digest: str, stop: threading.Event) -> int:
+    """Fit what has learned enough since its last fit; how many versions."""
+    from service.learn.intents import refit_encoded_due
+    from service.learn.platform import calibrate_due
+    from service.learn.weights import refit_weights_due
+
+    every = timedelta(hours=settings.refit_hours)
+    fitted = refit_encoded_due(db, digest, datetime.now(UTC), settings.refit_after, every)
+    fitted += calibrate_due(db, datetime.now(UTC))
+    fitted += refit_weights_due(db, datetime.now(UTC), settings.refit_after, every, settings.signal_thresholds)
+    stop.wait(LEARN_EVERY_SECONDS)
+    return fitted
 
 
 def _sync(db: Database, sinks: Mapping[str, Sink]) -> int:

@@ -2,15 +2,30 @@
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
+from random import Random
 from typing import Any
 
 import pytest
-from conftest import add_reviewer, add_token, fill_queue, make_conversation, make_disliked, rows_of, turn_added
+from conftest import (
+    NOW,
+    add_reviewer,
+    add_token,
+    fill_queue,
+    ingest,
+    make_conversation,
+    make_disliked,
+    make_triage,
+    rows_of,
+    score_all,
+    turn_added,
+)
 from fastapi.testclient import TestClient
 
+from scoring.encoder import Encoder
 from service.app import create_app
 from service.db import Database
-from service.models import Article, Conversation, ReviewItem, Scope, Turn
+from service.models import Article, Conversation, Exchange, ReviewItem, Scope, Turn
 from service.settings import Settings
 
 
@@ -70,6 +85,34 @@ def test_what_cannot_be_read_is_refused_and_stores_nothing(api: TestClient, db: 
 
 def test_an_unknown_source_is_not_found(api: TestClient) -> None:
     assert api.post("sources/nobody/conversations", json={}).status_code == 404
+
+
+# --- by hand ------------------------------------------------------------------------------------------------------
+
+
+def test_any_exchange_comes_into_the_queue_by_hand_and_only_once(api: TestClient, db: Database, hashing: Encoder) -> None:
+    ingest(db, make_conversation(2))
+    score_all(make_triage(db, hashing))
+    (exchange,) = rows_of(db, Exchange)
+
+    first = api.post(f"exchanges/{exchange.id}/review", json={"reason": "the lead wants to see it"})
+    again = api.post(f"exchanges/{exchange.id}/review", json={})
+
+    assert first.status_code == again.status_code == 201
+    assert first.json() == again.json()
+    (item,) = rows_of(db, ReviewItem)
+    assert (item.id, item.strategy, item.propensity) == (first.json()["item_id"], "by_hand", 1.0)
+    assert item.reason == "chosen by anna: the lead wants to see it"
+    assert claim(api)["item_id"] == item.id
+    assert make_triage(db, hashing).pick_due(NOW + timedelta(hours=1), Random(0)) == 0
+
+
+def test_what_cannot_be_put_into_the_queue_by_hand_is_told(api: TestClient, db: Database, item: int) -> None:
+    assert api.post("exchanges/999/review", json={}).status_code == 404
+    assert api.post("exchanges/999/review", json={"reason": "x" * 501}).status_code == 422
+    (known,) = rows_of(db, ReviewItem)
+    assert api.post(f"exchanges/{known.exchange_id}/review", json={}).json() == {"item_id": item}
+    assert rows_of(db, ReviewItem)[0].strategy == known.strategy
 
 
 # --- the queue ----------------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ from scoring.scorer import Scorer
 from scoring.transcripts import Exchange, Intent, Passage, Transcript, Turn, split
 from scoring.vectors import MemoryVectors
 from service.db import Database
-from service.learn import Calibrations, answer_was_wrong, calibrate_due, intent_was_wrong
+from service.learn.platform import Calibrations, answer_was_wrong, calibrate_due, intent_was_wrong
 from service.models import Evidence, ItemState, Model, PlatformHistory, ReviewItem, Verdict
 from service.models import Exchange as StoredExchange
 

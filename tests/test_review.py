@@ -102,6 +102,23 @@ def test_reviewers_who_ask_at_once_never_hold_the_same_item(db: Database) -> Non
     assert sorted(item for one in done for item in one) == sorted(items)
 
 
+def test_every_fifth_item_is_one_that_chance_drew_however_low_its_priority(db: Database, anna: int) -> None:
+    items = fill_queue(db, *questions(8))
+    with db.write() as session:
+        for place, key in enumerate(items):
+            item = session.get_one(ReviewItem, key)
+            item.strategy = "random" if place >= 6 else "value"
+            item.priority = 0.9 - place / 10
+    served = []
+    for _ in items:
+        claim = take(db, anna)
+        served.append(claim.item_id)
+        with db.write() as session:
+            review.decide(session, claim.item_id, anna, claim.fence, Decision(VerdictLabel.good), SINKS, NOW)
+
+    assert served == [*items[:4], items[6], *items[4:6], items[7]]
+
+
 def test_the_best_item_comes_first_and_the_one_held_is_given_again(db: Database, anna: int, ben: int) -> None:
     items = fill_queue(db, *questions(3))
 

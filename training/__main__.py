@@ -6,12 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from scoring.encoder import SentenceEncoder
-from training import consistency, entailment, frustration, priority, relevance, tone
+from training import consistency, entailment, frustration, priority, relevance, second_opinion, tone
 from training.data import CachedVectors
 
 # In this order: later ones read what earlier ones wrote.
 _PARTS: dict[str, Callable[[Path, CachedVectors, int], None]] = {
     "relevance": relevance.fit,
+    "second_opinion": second_opinion.fit,
     "tone": tone.fit,
     "frustration": frustration.fit,
     "entailment": lambda data, _, seed: entailment.fit(data, seed),

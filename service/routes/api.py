@@ -8,7 +8,7 @@ from fastapi.security import HTTPBearer
 from pydantic import Field
 
 from connectors.events import events_of
-from service import articles, queue, review
+from service import articles, hand_picked, queue, review
 from service.db import Database
 from service.errors import Conflict, LeaseLost, NotFound
 from service.ingest import gather, store
@@ -28,6 +28,7 @@ from service.routes.api_models import (
     FencedReasonIn,
     FenceIn,
     FilterIn,
+    HandPickedOut,
     ItemDetailOut,
     ItemOut,
     NearestOut,
@@ -35,6 +36,7 @@ from service.routes.api_models import (
     SimilarOut,
     TurnOut,
     VerdictOut,
+    WhyIn,
 )
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
@@ -146,6 +148,12 @@ def decide(item_id: int, made: DecisionIn, request: Request, now: Now, reviewer:
         with db.write() as session:
             review.save_draft(session, item_id, reviewer, typed | {"article": str(made.article_id or "")}, now)
         raise
+
+
+@router.post("/exchanges/{exchange_id}/review", tags=["queue"], status_code=201)
+def hand_pick(exchange_id: int, why: WhyIn, session: WriteSession, now: Now, reviewer: ReviewerId) -> HandPickedOut:
+    """Put an exchange into the queue by hand; where it has an item already, that one is named."""
+    return HandPickedOut(item_id=hand_picked.hand_pick(session, exchange_id, reviewer, why.reason, now))
 
 
 # --- articles -----------------------------------------------------------------------------------------------------

@@ -202,3 +202,11 @@ class CountsOut(_Out):
 class ConversationsIn(BaseModel):
     conversations: Annotated[list[Conversation], Field(max_length=1000)] = []
     events: Annotated[list[Event], Field(max_length=10_000)] = []
+
+
+class WhyIn(_In):
+    reason: Annotated[str, Field(max_length=500)] = ""
+
+
+class HandPickedOut(BaseModel):
+    item_id: int

@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 
 from service import auth, queue, review
 from service.errors import LeaseLost, NotSignedIn, TriageError
+from service.gaps import gaps
 from service.models import ItemState
 from service.review import QueueFilter
 from service.routes.access import COOKIE, Now, ReadSession, ReviewerId, WriteSession, settings_of
@@ -112,6 +113,7 @@ def queue_page(
         "page": page,
         "empty": empty_queue(counts, state, only),
         "said": said_on_queue(said, counts, only),
+        "unknown": gaps(session, list(settings_of(request).sources)),
     }
     return templates.TemplateResponse(request, "queue.html", context)
 

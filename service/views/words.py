@@ -41,6 +41,7 @@ STRATEGIES = {
     "uncertainty": "Signals undecided",
     "coverage": "Nothing like it reviewed",
     "random": "Pure chance",
+    "by_hand": "By hand",
 }
 ORIGINS = {"verdict": "by a verdict", "withdrawn": "verdict withdrawn", "page": "edited here"}
 PUBLICATION_STATES = {

@@ -1,11 +1,8 @@
-"""What learns: our own intent model, from seeds and reviewers' corrected intents; how far platforms' scores are to be
-believed, from their history, verdicts and ratings."""
+"""How far platforms' scores are to be believed: from their history, verdicts, and end users' ratings."""
 
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import structlog
@@ -13,113 +10,25 @@ from sqlalchemy import func, select
 from sqlmodel import Session, col
 
 from scoring.calibration import Calibration, CalibrationUnusable
-from scoring.encoder import Encoder
-from scoring.intents import FORMAT, IntentModel, IntentModelUnusable
+from scoring.comparison import Comparison
 from scoring.platform_scores import FIELDS, History, Key, is_fallback, read
 from scoring.transcripts import Exchange as Asked
 from scoring.transcripts import split
-from scoring.vectors import gather
-from service.db import Database, insert_into
+from service.db import Database
 from service.logs import place_of
-from service.models import Evidence, Example, Exchange, Model, PlatformHistory, ReviewItem, RootCause, Verdict, VerdictLabel
+from service.models import Evidence, Exchange, Model, PlatformHistory, ReviewItem, RootCause, Verdict, VerdictLabel
 from service.transcripts import load_transcripts
-from service.vectors import StoredVectors
+from service.versions import Claimed, Fitted, fitting, last_fits, live_models, store
 
 log = structlog.get_logger()
-INTENTS = "intents"
 PLATFORM = "platform "
 """Kind of a calibration, followed by its field."""
-LEAST_EXAMPLES = 4
 NEW_VERDICTS = 5
 """So many more verdicts, or a fifth more, are worth a new calibration."""
 STALE = timedelta(days=1)
 MOST_JUDGED = 2000
 RATING_WORTH = 0.25
 """An end user's rating against a reviewer's verdict: users also rate what the answer cannot help."""
-
-
-def refit_due(db: Database, encoder: Encoder, now: datetime) -> int:
-    """Fit the intent model of every source whose examples, or whose encoder, changed since its last fit; how many."""
-    with db.read() as session:
-        changed = session.execute(
-            select(col(Example.source), func.max(col(Example.added_at)), func.count()).group_by(col(Example.source))
-        ).all()
-        last = {
-            source: (at, count, digest)
-            for source, at, count, digest in session.execute(
-                select(col(Model.source), col(Model.fitted_at), col(Model.examples), col(Model.encoder))
-                .where(col(Model.kind) == INTENTS)
-                .order_by(col(Model.fitted_at), col(Model.id))
-            )
-        }
-    done = 0
-    for source, added_at, count in changed:
-        at, examples, made_for = last.get(source, (None, 0, ""))
-        if count < LEAST_EXAMPLES or (at is not None and at >= added_at and examples == count and made_for == _made_for(encoder)):
-            continue
-        _fit(db, encoder, source, count, now)
-        done += 1
-    return done
-
-
-def _made_for(encoder: Encoder) -> str:
-    """What a stored model must match to be read: the encoder's digest and the file's format."""
-    return f"{encoder.digest} {FORMAT}"
-
-
-def _fit(db: Database, encoder: Encoder, source: str, count: int, now: datetime) -> None:
-    with db.read() as session:
-        rows = session.execute(
-            select(col(Example.text), col(Example.intent))
-            .where(col(Example.source) == source)
-            .order_by(col(Example.by_verdict), col(Example.id))
-        )
-        examples = {row.text: row.intent for row in rows}  # a verdict's label comes later, so it replaces a seed's
-    vectors = gather(examples, encoder, StoredVectors(db))
-    model = IntentModel.fit(list(examples), vectors.of(list(examples)), list(examples.values()), 0, encoder.digest)
-    row = {
-        "kind": INTENTS,
-        "source": source,
-        "version": model.version,
-        "encoder": _made_for(encoder),
-        "examples": count,
-        "content": _through_file(model.save),
-        "fitted_at": now,
-    }
-    with db.write() as session:
-        session.execute(
-            insert_into(session, Model)
-            .values(row)
-            .on_conflict_do_update(index_elements=["kind", "source", "version"], set_={"fitted_at": now, "examples": count})
-        )
-    log.info("intents_fitted", source=source, examples=len(examples), version=model.version)
-
-
-class IntentModels:
-    """The latest intent model of each source, loaded again when there is a newer one."""
-
-    def __init__(self, db: Database, encoder: Encoder) -> None:
-        self._db = db
-        self._encoder = encoder
-        self._ids: dict[str, tuple[int, datetime]] = {}
-        self._models: dict[str, IntentModel] = {}
-
-    def current(self) -> dict[str, IntentModel]:
-        with self._db.read() as session:
-            latest = _latest(session, INTENTS)
-            for source, (model_id, fitted_at) in latest.items():
-                if self._ids.get(source) == (model_id, fitted_at):
-                    continue
-                content = session.get_one(Model, model_id).content
-                self._ids[source] = (model_id, fitted_at)
-                try:
-                    self._models[source] = _from_bytes(content, self._encoder.digest)
-                except IntentModelUnusable:  # fitted for another encoder: refit_due makes a new one
-                    self._models.pop(source, None)
-        return self._models
-
-
-# --- platforms' scores --------------------------------------------------------------------------------------------
 
 
 def calibrate_due(db: Database, now: datetime) -> int:
@@ -138,8 +47,10 @@ def calibrate_due(db: Database, now: datetime) -> int:
             history = History.read(row.content)
             if not _is_due(history, row.updated_at, count, last.get((row.source, row.field)), now):
                 continue
-            _calibrate(db, row.source, history, count, now)
-            done += 1
+            with fitting(db, f"{PLATFORM}{row.field}", row.source, now) as claimed:
+                if claimed is not None:
+                    _calibrate(db, claimed, history, count, now)
+                    done += 1
         except Exception as error:  # noqa: BLE001 - one source must not keep the others waiting
             log.error("not_calibrated", source=row.source, field=row.field, error=type(error).__name__, where=place_of(error))
     return done
@@ -191,9 +102,9 @@ def _is_due(history: History, updated_at: datetime, verdicts: int, last: "_Store
     )
 
 
-def _calibrate(db: Database, source: str, history: History, verdicts: int, now: datetime) -> None:
+def _calibrate(db: Database, claimed: Claimed, history: History, verdicts: int, now: datetime) -> None:
     with db.read() as session:
-        judgements = _judgements(session, source)
+        judgements = _judgements(session, claimed.source)
     field = history.field
     calibration = Calibration.of(history)
     known = [(one, bad) for one in judgements if (bad := one.bad(field)) is not None]
@@ -204,30 +115,24 @@ def _calibrate(db: Database, source: str, history: History, verdicts: int, now: 
             np.asarray([one.propensity for one, _ in known]),
             np.asarray([one.worth for one, _ in known]),
         )
-    row = {
-        "kind": f"{PLATFORM}{field}",
-        "source": source,
-        "version": calibration.version,
-        "encoder": "",
-        "examples": verdicts,
-        "content": calibration.text().encode(),
-        "fitted_at": now,
-    }
-    with db.write() as session:
-        session.execute(
-            insert_into(session, Model)
-            .values(row)
-            .on_conflict_do_update(index_elements=["kind", "source", "version"], set_={"fitted_at": now, "examples": verdicts})
-        )
+    fitted = Fitted(calibration.version, "", verdicts, calibration.text().encode())
+    store(db, claimed, fitted, Comparison(True, _reason(calibration), "verdicts and ratings", len(known)).stored(), now)
     log.info(
         "platform_calibrated",
-        source=source,
+        source=claimed.source,
         field=field,
         scale=calibration.scale,
         answers=calibration.count,
         verdicts=calibration.verdicts,
         version=calibration.version,
     )
+
+
+def _reason(calibration: Calibration) -> str:
+    """A calibration follows what the platform sends now; what it learned from verdicts has won on verdicts left out."""
+    if not calibration.verdicts:
+        return f"Follows {calibration.count} answers of the platform; verdicts did not make it better, or are too few."
+    return f"Follows {calibration.count} answers of the platform, and {calibration.verdicts} judgements that make it better."
 
 
 def _verdict_counts(session: Session) -> dict[str, int]:
@@ -293,37 +198,36 @@ class _Stored:
 
 
 def _calibrations(session: Session) -> dict[Key, _Stored]:
-    return {
-        key: _Stored(_calibration(row.content), row.examples, row.fitted_at)
-        for key, model_id in _latest_calibrations(session).items()
-        for row in (session.get_one(Model, model_id[0]),)
-    }
+    """The latest of each, live or not."""
+    found = {}
+    for field in FIELDS:
+        for source, last in last_fits(session, f"{PLATFORM}{field}").items():
+            found[source, field] = _Stored(_calibration(last.content), last.examples, last.fitted_at)
+    return found
 
 
 class Calibrations:
-    """The latest calibration of each source's scores, loaded again when there is a newer one."""
+    """The live calibration of each source's scores, loaded again when another goes live."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._ids: dict[Key, tuple[int, datetime]] = {}
+        self._ids: dict[Key, int] = {}
         self._known: dict[Key, Calibration] = {}
 
     def current(self) -> Mapping[Key, Calibration]:
         with self._db.read() as session:
-            for key, latest in _latest_calibrations(session).items():
-                if self._ids.get(key) == latest:
-                    continue
-                self._ids[key] = latest
-                calibration = _calibration(session.get_one(Model, latest[0]).content)
-                if calibration is None:
-                    self._known.pop(key, None)
-                else:
-                    self._known[key] = calibration
+            for field in FIELDS:
+                for source, live in live_models(session, f"{PLATFORM}{field}").items():
+                    assert live.id is not None
+                    if self._ids.get((source, field)) == live.id:
+                        continue
+                    self._ids[source, field] = live.id
+                    calibration = _calibration(session.get_one(Model, live.id).content)
+                    if calibration is None:
+                        self._known.pop((source, field), None)
+                    else:
+                        self._known[source, field] = calibration
         return dict(self._known)
-
-
-def _latest_calibrations(session: Session) -> dict[Key, tuple[int, datetime]]:
-    return {(source, field): latest for field in FIELDS for source, latest in _latest(session, f"{PLATFORM}{field}").items()}
 
 
 def _calibration(content: bytes) -> Calibration | None:
@@ -331,29 +235,3 @@ def _calibration(content: bytes) -> Calibration | None:
         return Calibration.read(content.decode())
     except CalibrationUnusable:  # calibrate_due makes a new one
         return None
-
-
-# --- stored models ------------------------------------------------------------------------------------------------
-
-
-def _latest(session: Session, kind: str) -> dict[str, tuple[int, datetime]]:
-    rows = session.execute(
-        select(col(Model.source), col(Model.id), col(Model.fitted_at))
-        .where(col(Model.kind) == kind)
-        .order_by(col(Model.fitted_at), col(Model.id))
-    )
-    return {source: (model_id, fitted_at) for source, model_id, fitted_at in rows}
-
-
-def _through_file(save: Callable[[Path], None]) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model"
-        save(path)
-        return path.read_bytes()
-
-
-def _from_bytes(content: bytes, encoder: str) -> IntentModel:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model"
-        path.write_bytes(content)
-        return IntentModel.load(path, encoder)

@@ -1,0 +1,84 @@
+"""The default: coverage while little is known, then doubt, and in both never two texts that say the same."""
+
+from typing import Any
+
+import numpy as np
+
+from scoring.strategies.base import Floats, Pool, Strategy
+from scoring.strategies.margin import closeness
+
+WIDE, NARROW = 2.0, 0.3
+"""Reach of a label in squared distances from a text to its nearest label (median), for a head that is never and always right."""
+
+
+def pick(pool: Pool, budget: int, rng: np.random.Generator) -> list[int]:
+    """Uncertainty herding (Bae et al. 2025, "Uncertainty Herding: One Active Learning Method for All Label Budgets").
+
+    Each text is worth covering by how close its two likeliest classes are, and a label covers its neighbours by a Gaussian of
+    the distance; what is picked is what adds most to the worth that is covered, one after the other. Two things shift from
+    coverage to doubt with `pool.trust`, the head's accuracy on labels it did not see: the share of the worth that is the same
+    for all shrinks, and so does the reach of a label, beyond its shrinking with the distance to the nearest label.
+
+    Without probabilities every text is worth the same, which is pure coverage. Nothing is random: `rng` is not used.
+    """
+    open_ = pool.open()
+    budget = min(budget, int(open_.sum()))
+    if budget <= 0:
+        return []
+    told, trust = pool.probabilities, pool.trust
+    worth = pool.space.asked.astype(np.float64)
+    if told is not None and told.shape[1] > 1:
+        worth *= (1.0 - trust) + trust * closeness(told)
+    reached, distance = _nearest(pool)
+    reach = max(((1.0 - trust) * WIDE + trust * NARROW) * distance, 1e-3)
+    covered = np.exp(-np.maximum(2.0 - 2.0 * reached, 0.0) / reach)
+    return _herd(_kernel(pool, reach), worth, covered, open_, budget)
+
+
+def _nearest(pool: Pool) -> tuple[Floats, float]:
+    """Cosine of each text with its nearest label (-inf where there is none), and the typical squared distance to it."""
+    vectors, asked = pool.space.vectors, pool.space.asked
+    if not len(pool.labelled):
+        tenth = pool.space.near[0][asked][:, :11][:, -1]
+        return np.full(len(vectors), -np.inf), float(2.0 - 2.0 * np.median(tenth))
+    cosines = np.concatenate(
+        [np.max(part @ vectors[pool.labelled].T, axis=1) for part in np.array_split(vectors, len(vectors) // 4096 + 1)]
+    )
+    return cosines.astype(np.float64), float(2.0 - 2.0 * np.median(cosines[asked]))
+
+
+def _kernel(pool: Pool, reach: float) -> Any:
+    """Sparse (n, n), symmetric: how far a label on one covers the other, 0..1, among near ones."""
+    from scipy import sparse  # a tenth of a second of import that other strategies need not pay
+
+    make: Any = sparse.csr_matrix
+    cosines, rows = pool.space.near
+    n, k = cosines.shape
+    values = np.exp(-np.maximum(2.0 - 2.0 * cosines, 0.0) / reach)
+    one_way = make((values.ravel(), rows.ravel(), np.arange(0, n * k + 1, k)), shape=(n, n))
+    return one_way.maximum(one_way.T).tocsr()
+
+
+def _herd(kernel: Any, worth: Floats, covered: Floats, open_: Any, budget: int) -> list[int]:
+    """Greedily what adds most to the sum of worth times coverage; `covered` (n,) is what labels cover already."""
+    starts, columns, values = kernel.indptr, kernel.indices, kernel.data.astype(np.float64)
+    rows = np.repeat(np.arange(len(worth)), np.diff(starts))
+    gains = np.bincount(columns, weights=worth[rows] * np.maximum(values - covered[rows], 0.0), minlength=len(worth))
+    gains[~open_] = -np.inf
+    covered = covered.copy()
+    chosen: list[int] = []
+    for _ in range(budget):
+        best = int(np.argmax(gains))
+        chosen.append(best)
+        gains[best] = -np.inf
+        for i, now in zip(columns[starts[best] : starts[best + 1]], values[starts[best] : starts[best + 1]], strict=True):
+            if now <= covered[i]:
+                continue
+            its = slice(starts[i], starts[i + 1])
+            before, after = np.maximum(values[its] - covered[i], 0.0), np.maximum(values[its] - now, 0.0)
+            gains[columns[its]] -= worth[i] * (before - after)
+            covered[i] = now
+    return chosen
+
+
+STRATEGY = Strategy("mixed", pick, reason="it is unlike what was labelled, or the model cannot decide on it and its like")
