@@ -15,6 +15,8 @@ from scoring.wording import content_words, is_small_talk, plain
 NAME = "intent_confidence"
 _OURS = "our model, 0..1"
 _OPINION = frozenset({"platform_probability", "platform_note", "our_intent", "our_confidence"})
+_RIGHT = 0.05
+"""Probability that an exchange whose intent is surely right needs a person all the same: the answer may be wrong."""
 _FRAGMENT = 3
 """Content words up to which a later question is too short to be out of scope by itself."""
 
@@ -102,7 +104,8 @@ def second_opinion(evidence: Evidence | None, exchange: Exchange, prediction: Pr
         "our_intent": prediction.intent[:80],
         "our_confidence": round(prediction.confidence, 4),
     }
-    return replace(alone, probability=1 / (1 + math.exp(-logit)), note=note, detail={**kept, **opinions})
+    probability = _RIGHT + (1 - _RIGHT) / (1 + math.exp(-logit))
+    return replace(alone, probability=probability, note=note, detail={**kept, **opinions})
 
 
 def own_evidence(exchange: Exchange, prediction: Prediction | None) -> Evidence | None:

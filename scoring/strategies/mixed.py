@@ -7,7 +7,7 @@ import numpy as np
 from scoring.strategies.base import Floats, Pool, Strategy
 from scoring.strategies.margin import closeness
 
-WIDE, NARROW = 2.0, 0.3
+WIDE, NARROW = 3.0, 0.3
 """Reach of a label in squared distances from a text to its nearest label (median), for a head that is never and always right."""
 
 
