@@ -115,4 +115,5 @@ def test_coverage_goes_where_nobody_looked_and_never_to_empty_questions() -> Non
 
     order = by_coverage(make_candidates(4, vectors=vectors, covered=east[None, :]), 4)
 
-    assert order == [3, 2, 0]
+    assert set(order[:2]) == {2, 3}
+    assert order[2:] == [0]
