@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlmodel import Session, col
 
+from service.claims import QueueFilter, matches
 from service.errors import NotFound
 from service.models import (
     Article,
@@ -23,7 +24,6 @@ from service.models import (
     Turn,
     Verdict,
 )
-from service.review import QueueFilter, matches
 
 
 @dataclass(frozen=True, slots=True)

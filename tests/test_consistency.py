@@ -17,10 +17,10 @@ from scoring.signals.answer_consistency import AnswerConsistency
 from scoring.signals.base import Evidence
 from scoring.transcripts import Role, Transcript, Turn
 from scoring.vectors import MemoryVectors
+from service.claims import QueueFilter
 from service.db import Database
 from service.models import ReviewItem
 from service.queue import detail
-from service.review import QueueFilter
 from service.views.forms import DecisionForm
 from service.views.items import item_shown
 

@@ -24,12 +24,13 @@ from test_cli import triage as run_triage
 
 from scoring.encoder import Encoder
 from service.app import create_app
+from service.claims import claim_item
 from service.db import Database
 from service.gaps import gaps
 from service.imports import import_articles, import_examples
 from service.models import Exchange, ReviewItem, Round, Scope, VerdictLabel
 from service.quality import Quality, measure
-from service.review import Decision, claim_item, decide, send_back
+from service.review import Decision, decide, send_back
 from service.settings import Settings
 
 LATER = NOW + timedelta(hours=1)

@@ -11,7 +11,8 @@ from conftest import NOW, add_reviewer, fill_queue, make_disliked, rows_of
 from sqlalchemy import select
 from sqlmodel import Session
 
-from service import articles, review
+from service import articles, claims, review
+from service.claims import Claim
 from service.db import Database
 from service.errors import Conflict, Invalid, LeaseLost, NotFound
 from service.models import (
@@ -26,7 +27,7 @@ from service.models import (
     Verdict,
     VerdictLabel,
 )
-from service.review import Claim, Decision
+from service.review import Decision
 
 LEASE = timedelta(minutes=15)
 SINKS = ["folder", "other"]
@@ -56,7 +57,7 @@ def item(db: Database) -> int:
 
 def take(db: Database, reviewer: int, now: Any = NOW) -> Claim:
     with db.write() as session:
-        claim = review.claim_next(session, reviewer, now, LEASE)
+        claim = claims.claim_next(session, reviewer, now, LEASE)
     assert claim is not None
     return claim
 
@@ -88,7 +89,7 @@ def test_reviewers_who_ask_at_once_never_hold_the_same_item(db: Database) -> Non
         done = []
         while True:
             with db.write() as session:
-                claim = review.claim_next(session, reviewer, NOW, LEASE)
+                claim = claims.claim_next(session, reviewer, NOW, LEASE)
             if claim is None:
                 return done
             done.append(claim.item_id)
@@ -136,9 +137,9 @@ def test_an_abandoned_item_goes_to_the_next_and_the_late_answer_is_refused(db: D
 
     for action in (
         lambda s: review.decide(s, item, anna, late.fence, WRONG, SINKS, NOW + LEASE),
-        lambda s: review.heartbeat(s, item, anna, late.fence, NOW + LEASE, LEASE),
-        lambda s: review.release(s, item, anna, late.fence),
-        lambda s: review.not_reviewable(s, item, anna, late.fence, "spam", NOW),
+        lambda s: claims.heartbeat(s, item, anna, late.fence, NOW + LEASE, LEASE),
+        lambda s: claims.release(s, item, anna, late.fence),
+        lambda s: claims.not_reviewable(s, item, anna, late.fence, "spam", NOW),
     ):
         with refused(LeaseLost, db) as session:
             action(session)
@@ -173,34 +174,34 @@ def test_a_decision_after_the_lease_counts_as_long_as_nobody_else_took_the_item(
 def test_a_sign_of_life_keeps_the_item(db: Database, item: int, anna: int, ben: int) -> None:
     claim = take(db, anna)
     with db.write() as session:
-        review.heartbeat(session, item, anna, claim.fence, NOW + LEASE / 2, LEASE)
+        claims.heartbeat(session, item, anna, claim.fence, NOW + LEASE / 2, LEASE)
 
     with db.write() as session:
-        assert review.claim_next(session, ben, NOW + LEASE, LEASE) is None
+        assert claims.claim_next(session, ben, NOW + LEASE, LEASE) is None
 
 
 def test_a_released_item_is_free_and_a_skipped_one_is_free_for_others(db: Database, item: int, anna: int, ben: int) -> None:
     claim = take(db, anna)
     with db.write() as session:
-        review.release(session, item, anna, claim.fence)
+        claims.release(session, item, anna, claim.fence)
     again = take(db, anna)
     with db.write() as session:
-        review.skip(session, item, anna, again.fence)
+        claims.skip(session, item, anna, again.fence)
 
     with db.write() as session:
-        assert review.claim_next(session, anna, NOW, LEASE) is None
+        assert claims.claim_next(session, anna, NOW, LEASE) is None
     assert take(db, ben).item_id == item
 
 
 def test_this_very_item_can_be_claimed_unless_somebody_holds_it(db: Database, anna: int, ben: int) -> None:
     items = fill_queue(db, *questions(2))
     with db.write() as session:
-        claim = review.claim_item(session, items[1], anna, NOW, LEASE)
+        claim = claims.claim_item(session, items[1], anna, NOW, LEASE)
 
     with refused(LeaseLost, db) as session:
-        review.claim_item(session, items[1], ben, NOW, LEASE)
+        claims.claim_item(session, items[1], ben, NOW, LEASE)
     with refused(NotFound, db) as session:
-        review.claim_item(session, 9999, ben, NOW, LEASE)
+        claims.claim_item(session, 9999, ben, NOW, LEASE)
 
     assert claim.item_id == items[1]
     assert take(db, ben).item_id == items[0]
@@ -210,13 +211,13 @@ def test_what_cannot_be_reviewed_leaves_the_queue_with_its_reason(db: Database, 
     claim = take(db, anna)
 
     with refused(Invalid, db) as session:
-        review.not_reviewable(session, item, anna, claim.fence, "  ", NOW)
+        claims.not_reviewable(session, item, anna, claim.fence, "  ", NOW)
     with db.write() as session:
-        review.not_reviewable(session, item, anna, claim.fence, "a test conversation", NOW)
+        claims.not_reviewable(session, item, anna, claim.fence, "a test conversation", NOW)
 
     assert (state_of(db, item).state, state_of(db, item).remark) == (ItemState.not_reviewable, "a test conversation")
     with db.write() as session:
-        assert review.claim_next(session, anna, NOW, LEASE) is None
+        assert claims.claim_next(session, anna, NOW, LEASE) is None
 
 
 # --- deciding -----------------------------------------------------------------------------------------------------

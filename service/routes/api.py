@@ -8,7 +8,7 @@ from fastapi.security import HTTPBearer
 from pydantic import Field
 
 from connectors.events import events_of
-from service import articles, hand_picked, queue, review
+from service import articles, claims, hand_picked, queue, review
 from service.db import Database
 from service.errors import Conflict, LeaseLost, NotFound
 from service.ingest import gather, store
@@ -70,15 +70,15 @@ def list_items(
     offset: Annotated[int, Query(ge=0)] = 0,
 ) -> list[ItemOut]:
     """Open items by priority, decided ones by latest first."""
-    wanted = review.QueueFilter(signal, source, strategy)
+    wanted = claims.QueueFilter(signal, source, strategy)
     return [_item(row) for row in queue.rows(session, now, state, wanted, limit, offset)]
 
 
 @router.post("/items/claim", tags=["queue"], responses={204: {"description": "The queue has nothing for you."}})
 def claim_next(request: Request, session: WriteSession, now: Now, reviewer: ReviewerId, only: FilterIn | None = None) -> Any:
     """The best free item, yours until the lease ends; the one you hold, if you hold one."""
-    wanted = review.QueueFilter(**(only or FilterIn()).model_dump())
-    claim = review.claim_next(session, reviewer, now, _lease(request), wanted)
+    wanted = claims.QueueFilter(**(only or FilterIn()).model_dump())
+    claim = claims.claim_next(session, reviewer, now, _lease(request), wanted)
     return ClaimOut.model_validate(claim) if claim else Response(status_code=204)
 
 
@@ -89,29 +89,29 @@ def read_item(item_id: int, session: ReadSession, now: Now, reviewer: ReviewerId
 
 @router.post("/items/{item_id}/claim", tags=["queue"])
 def claim_item(item_id: int, request: Request, session: WriteSession, now: Now, reviewer: ReviewerId) -> ClaimOut:
-    return ClaimOut.model_validate(review.claim_item(session, item_id, reviewer, now, _lease(request)))
+    return ClaimOut.model_validate(claims.claim_item(session, item_id, reviewer, now, _lease(request)))
 
 
 @router.post("/items/{item_id}/heartbeat", tags=["queue"])
 def keep_item(item_id: int, fence: FenceIn, request: Request, session: WriteSession, now: Now, reviewer: ReviewerId) -> ClaimOut:
     """Keep the item for another lease."""
-    return ClaimOut.model_validate(review.heartbeat(session, item_id, reviewer, fence.fence, now, _lease(request)))
+    return ClaimOut.model_validate(claims.heartbeat(session, item_id, reviewer, fence.fence, now, _lease(request)))
 
 
 @router.post("/items/{item_id}/release", tags=["queue"], status_code=204)
 def release_item(item_id: int, fence: FenceIn, session: WriteSession, reviewer: ReviewerId) -> None:
-    review.release(session, item_id, reviewer, fence.fence)
+    claims.release(session, item_id, reviewer, fence.fence)
 
 
 @router.post("/items/{item_id}/skip", tags=["queue"], status_code=204)
 def skip_item(item_id: int, fence: FenceIn, session: WriteSession, reviewer: ReviewerId) -> None:
     """Give it back, and never show it to this reviewer again."""
-    review.skip(session, item_id, reviewer, fence.fence)
+    claims.skip(session, item_id, reviewer, fence.fence)
 
 
 @router.post("/items/{item_id}/not-reviewable", tags=["queue"], status_code=204)
 def close_item(item_id: int, why: FencedReasonIn, session: WriteSession, now: Now, reviewer: ReviewerId) -> None:
-    review.not_reviewable(session, item_id, reviewer, why.fence, why.reason, now)
+    claims.not_reviewable(session, item_id, reviewer, why.fence, why.reason, now)
 
 
 @router.post("/items/{item_id}/send-back", tags=["queue"], status_code=204)

@@ -12,9 +12,9 @@ from fastapi.responses import RedirectResponse
 from fastapi.templating import Jinja2Templates
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from service.claims import QueueFilter
 from service.db import Database
 from service.models import Scope
-from service.review import QueueFilter
 from service.routes.access import needs, settings_of
 from service.views.forms import MOST_ID, Typed
 from service.views.words import address, sentence

@@ -6,11 +6,11 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 
-from service import auth, queue, review
+from service import auth, claims, queue, review
+from service.claims import QueueFilter
 from service.errors import LeaseLost, NotSignedIn, TriageError
 from service.gaps import gaps
 from service.models import ItemState
-from service.review import QueueFilter
 from service.routes.access import COOKIE, Now, ReadSession, ReviewerId, WriteSession, settings_of
 from service.routes.page_base import FOR_REVIEWERS, PAGE_SIZE, Fence, Id, Only, Page, database_of, lease_of, see, templates
 from service.views.forms import MOST_ID, DecisionForm, Typed, from_draft
@@ -120,7 +120,7 @@ def queue_page(
 
 @router.post("/queue/next")
 def next_item(request: Request, session: WriteSession, me: ReviewerId, now: Now, only: Only) -> Response:
-    claim = review.claim_next(session, me, now, lease_of(request), only)
+    claim = claims.claim_next(session, me, now, lease_of(request), only)
     if claim is None:
         return see("/queue", only, said="none")
     return see(f"/items/{claim.item_id}", only, anchor="flagged", fence=claim.fence)
@@ -153,7 +153,7 @@ def item_page(
 @router.post("/items/{item_id}/claim")
 def claim(request: Request, session: WriteSession, item_id: Id, me: ReviewerId, now: Now, only: Only) -> Response:
     try:
-        mine = review.claim_item(session, item_id, me, now, lease_of(request))
+        mine = claims.claim_item(session, item_id, me, now, lease_of(request))
     except LeaseLost:
         return see(f"/items/{item_id}", only, said="taken")
     return see(f"/items/{item_id}", only, anchor="flagged", fence=mine.fence)
@@ -177,7 +177,7 @@ def decide(
         context |= {"said": None, "after": None, "error": sentence(str(error))}
         return templates.TemplateResponse(request, "item.html", context, status_code=error.status)
     with db.write() as session:
-        following = review.claim_next(session, me, now, lease_of(request), only)
+        following = claims.claim_next(session, me, now, lease_of(request), only)
     if following is None:
         return see("/queue", only, said="saved_none")
     return see(f"/items/{following.item_id}", only, anchor="flagged", fence=following.fence, after=item_id)
@@ -185,7 +185,7 @@ def decide(
 
 @router.post("/items/{item_id}/heartbeat")
 def heartbeat(request: Request, session: WriteSession, item_id: Id, fence: Fence, me: ReviewerId, now: Now) -> Response:
-    mine = review.heartbeat(session, item_id, me, fence, now, lease_of(request))
+    mine = claims.heartbeat(session, item_id, me, fence, now, lease_of(request))
     return JSONResponse({"until": mine.until.isoformat()})
 
 
@@ -207,13 +207,13 @@ def draft(
 
 @router.post("/items/{item_id}/release")
 def release(session: WriteSession, item_id: Id, fence: Fence, me: ReviewerId, only: Only) -> Response:
-    review.release(session, item_id, me, fence)
+    claims.release(session, item_id, me, fence)
     return see("/queue", only, said="released")
 
 
 @router.post("/items/{item_id}/skip")
 def skip(session: WriteSession, item_id: Id, fence: Fence, me: ReviewerId, only: Only) -> Response:
-    review.skip(session, item_id, me, fence)
+    claims.skip(session, item_id, me, fence)
     return see("/queue", only, said="skipped")
 
 
@@ -227,7 +227,7 @@ def not_reviewable(
     only: Only,
     reason: Annotated[Typed, Form()] = "",
 ) -> Response:
-    review.not_reviewable(session, item_id, me, fence, reason, now)
+    claims.not_reviewable(session, item_id, me, fence, reason, now)
     return see("/queue", only, said="not_reviewable")
 
 

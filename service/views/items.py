@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from difflib import SequenceMatcher
 from typing import Any
 
+from service.claims import QueueFilter
 from service.models import Conversation, Exchange, ItemState, Verdict, VerdictLabel
 from service.queue import Counts, Detail, Row, Whole
-from service.review import QueueFilter
 from service.views.forms import DecisionForm
 from service.views.turns import Scored, heading_of, parts_of, place_notes, rating_shown, span_of, turns_shown
 from service.views.words import (

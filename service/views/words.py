@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlencode
 
+from service.claims import QueueFilter
 from service.models import PublicationState
-from service.review import QueueFilter
 
 # (where it raised something, where it did not)
 SIGNALS = {
@@ -17,7 +17,7 @@ SIGNALS = {
     "answer_consistency": ("Inconsistent answers", "Consistency"),
     "user_feedback": ("Bad feedback", "Feedback"),
 }
-RAISED = 0.5  # the probability from which evidence speaks against the answer; review.matches filters by the same
+RAISED = 0.5  # the probability from which evidence speaks against the answer; claims.matches filters by the same
 STRONG = 0.75
 VERDICTS = [
     ("good", "Good", "Nothing to correct"),
