@@ -27,10 +27,9 @@ EARLIER = 400
 """How far back in a conversation own turns are looked for."""
 _LEAST_ALIKE = 0.2
 """Own turns that are less alike speak of something else."""
-_UNDECIDED = (-2.5, 2.5)
-_UNDECIDED_TWINS = (-5.0, 3.0)
-"""Log-odds between these are undecided: only there the pair model is asked. Of two answers in almost the same words one may
-name something else, which moves the log-odds little: for those the range is wider."""
+_READ_FROM, _READ_FROM_TWINS = -2.5, -5.0
+"""From these log-odds on the pair model is asked too. Of two answers in almost the same words one may name something else,
+which moves the log-odds little: of those it reads more."""
 _DOUBTFUL = 1.0
 _SHARE, _SHARE_TURNS = 0.1, 0.03
 """Of the exchanges of a batch, at most so many go to the pair model; those first that are flagged, but not surely."""
@@ -124,12 +123,12 @@ class AnswerConsistency:
     def _asked(
         self, others: list[list[_Compared]], earlier: list[list[_Compared]]
     ) -> tuple[list[list[_Compared]], list[list[_Compared]]]:
-        """The likeliest undecided comparison of an exchange is read by the model, all in one call."""
+        """The likeliest comparison of an exchange, where it is worth it, is read by the model, all in one call."""
         assert self._model is not None
         chosen: list[_Compared] = []
         for side, share in ((others, _SHARE), (earlier, _SHARE_TURNS)):
             likely = [max(pairs, key=lambda one: one.logit) for pairs in side if pairs]
-            open_ = [one for one in likely if undecided(one.logit, one.found, one.neighbour is not None)]
+            open_ = [one for one in likely if worth_reading(one.logit, one.found, one.neighbour is not None)]
             open_.sort(key=lambda one: abs(one.logit - _DOUBTFUL))
             chosen.extend(open_[: max(_FEWEST, int(share * len(side)))])
         texts = [model_pairs(one.answer, one.other, 1) for one in chosen]
@@ -241,11 +240,10 @@ def weigh(name: str, given: dict[str, float]) -> float:
     return head.bias + sum(weight * given[feature] for feature, weight in weights.items())
 
 
-def undecided(logit: float, given: Mapping[str, float], answers: bool = True) -> bool:
+def worth_reading(logit: float, given: Mapping[str, float], answers: bool = True) -> bool:
     """Whether the pair model is worth asking. `answers`: of two conversations, not turns of one."""
     twins = answers and bool(given) and given["overlap"] >= 0.6 and given["cosine"] >= 0.7
-    low, high = _UNDECIDED_TWINS if twins else _UNDECIDED
-    return low < logit < high
+    return logit > (_READ_FROM_TWINS if twins else _READ_FROM)
 
 
 def _probability(logit: float) -> float:
