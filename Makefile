@@ -10,8 +10,9 @@ run: $(VENV)/.ready
 	@$(BIN)/triage init --sample
 	@$(BIN)/triage run
 
+# Two at a time, each with one thread for the models.
 test: $(VENV)/.ready-dev
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check .
@@ -24,7 +25,7 @@ bench: $(VENV)/.ready-dev
 	$(BIN)/python -m benchmarks.signals
 
 train: $(VENV)/.ready-dev
-	$(BIN)/python -m training
+	OMP_NUM_THREADS=1 $(BIN)/python -m training
 
 # The constraints pin every version, so that every machine runs the same.
 $(VENV)/.ready: pyproject.toml constraints.txt

@@ -77,21 +77,30 @@ class RankedIntent(_Wire):
 
 
 class Intent(_Wire):
-    """What the platform understood: its best intent, its own confidence and its ranking, on the platform's own scale."""
+    """What the platform understood: its best intent, its own confidence and its ranking, on the platform's own scale.
+
+    `scale` names that scale where the platform does: probability, percent, logit. It holds for the ranking too.
+    """
 
     name: Text | None = None
     confidence: Number | None = None
+    scale: Text | None = None
     ranking: tuple[RankedIntent, ...] = ()
 
 
 class Passage(_Wire):
-    """A retrieved passage with the platform's first-stage and reranker scores, on the platform's own scales."""
+    """A retrieved passage with the platform's first-stage and reranker scores, on the platform's own scales.
+
+    `scale` and `rerank_scale` name them where the platform does: cosine, distance, probability, percent, logit, bm25.
+    """
 
     id: Text | None = None
     title: Text | None = None
     text: Text = ""
     score: Number | None = None
+    scale: Text | None = None
     rerank_score: Number | None = None
+    rerank_scale: Text | None = None
 
 
 class Feedback(_Wire):
@@ -163,13 +172,34 @@ class TurnAdded(_Wire):
         return self
 
 
+class TurnRemoved(_Wire):
+    """The platform deleted or redacted the turn: its text goes from here too, and no other telling brings it back.
+
+    `role` where the platform says it: the removal may come before the turn.
+    """
+
+    type: Literal["turn_removed"] = "turn_removed"
+    conversation_id: Id
+    turn_id: Id
+    role: Role | None = None
+
+
 class FeedbackGiven(_Wire):
-    """`turn_id` None: the feedback is about the conversation as a whole."""
+    """`turn_id` None: the feedback is about the conversation as a whole. The same id with a later time replaces."""
 
     type: Literal["feedback_given"] = "feedback_given"
     conversation_id: Id
     turn_id: Id | None = None
     feedback: Feedback
+
+
+class FeedbackWithdrawn(_Wire):
+    """The end user took the feedback of that id back. Given again at a later time it counts again; without `at` it never does."""
+
+    type: Literal["feedback_withdrawn"] = "feedback_withdrawn"
+    conversation_id: Id
+    feedback_id: Id
+    at: At | None = None
 
 
 class ConversationClosed(_Wire):
@@ -178,7 +208,17 @@ class ConversationClosed(_Wire):
     at: At | None = None
 
 
-Event = Annotated[TurnAdded | FeedbackGiven | ConversationClosed, Field(discriminator="type")]
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """Something authentic that tells us nothing: it is counted by its name, which holds no user's words."""
+
+    what: str
+
+
+Told = TurnAdded | TurnRemoved | FeedbackGiven | FeedbackWithdrawn | ConversationClosed
+SentEvent = Annotated[Told, Field(discriminator="type")]
+"""As our own format spells them."""
+Event = Told | Ignored
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,10 +255,13 @@ class Source(Protocol):
         ...
 
 
-def events_of(conversation: Conversation) -> list[Event]:
-    """The events that would have built this conversation, so that files and webhooks take one way in."""
+def events_of(conversation: Conversation, first: int = 0) -> list[Event]:
+    """The events that would have built this conversation, so that files and webhooks take one way in.
+
+    `first`: the place of its first turn, where a file told earlier ones further up.
+    """
     events: list[Event] = []
-    for place, turn in enumerate(conversation.turns):
+    for place, turn in enumerate(conversation.turns, first):
         events.append(
             TurnAdded(
                 conversation_id=conversation.id,

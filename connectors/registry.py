@@ -1,4 +1,4 @@
-"""Finds sources and sinks by kind: ours and third parties' alike are entry points of the installed packages."""
+"""Finds sources, pulls and sinks by kind: ours and third parties' alike are entry points of the installed packages."""
 
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -7,6 +7,7 @@ from connectors.errors import Reject
 
 SOURCES = "transcript_triage.sources"
 SINKS = "transcript_triage.sinks"
+PULLS = "transcript_triage.pulls"
 
 
 def load(group: str, kind: str) -> Any:

@@ -201,6 +201,7 @@ class Judged:
             "answers_known": self.calibration.count,
             "verdicts_known": self.calibration.verdicts,
             "calibration": self.calibration.version,
+            **({} if self.reading.named is None else {"scale_named_by_platform": self.reading.named}),
         }
 
 

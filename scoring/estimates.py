@@ -67,8 +67,8 @@ def failure_rate(stream: Stream, weights: Weights) -> Estimate:
     the band above.
     """
     n = len(stream)
-    judged = ~np.isnan(stream.failed)
-    failures = int(np.nansum(stream.failed))
+    judged = stream.judged
+    failures = int(stream.failed[judged].sum())
     counts = (n, int(judged.sum()), int((judged & (weights.drawn > 0)).sum()), failures)
     if n == 0:
         return Estimate(None, 0.0, 1.0, *counts)
@@ -86,7 +86,7 @@ def failure_rate(stream: Stream, weights: Weights) -> Estimate:
         (split.fixed + mass * high + unseen) / n,
     ]
     low, value, high = (float(min(max(end, floor), ceiling)) for end in ends)
-    return _told(Estimate(value, low, high, *counts, blind=split.blind / n))
+    return _told(Estimate(value, min(low, value), max(high, value), *counts, blind=split.blind / n))
 
 
 def share_of_failures(stream: Stream, weights: Weights, noticed: Flags) -> Estimate:
@@ -173,19 +173,20 @@ def _split(stream: Stream, weights: Weights) -> _Split:
     band = _bands(stream, weights)
     sizes = np.bincount(band)
     mine = np.flatnonzero((weights.drawn > 0) | (weights.known > 0))
-    kept, failed, judged = weights.known[mine], np.nan_to_num(stream.failed[mine]), ~np.isnan(stream.failed[mine])
+    kept, failed, judged = weights.known[mine], np.nan_to_num(stream.failed[mine]), stream.judged[mine]
+    settled = np.zeros(len(mine), dtype=np.bool_) if stream.settled is None else ~np.isnan(stream.failed[mine]) & ~judged
     certain, sampled = np.where(judged, kept, 0.0), np.where(judged, weights.drawn[mine], 0.0)
     fixed = blind = 0.0
     parts: list[_Part] = []
     for number, size in enumerate(sizes):
         here = band[mine] == number
         known, draws = certain * here, sampled * here
-        fixed += float(known @ failed)
-        waiting = float(kept @ (here & ~judged))
+        fixed += float(known @ failed) + float((kept * (here & settled)) @ failed)
+        waiting = float(kept @ (here & ~judged & ~settled))
         rest = float(size - kept @ here)
         if known.any():
             parts += _part(waiting, known, failed, 0.0)
-            certain = np.where(here, certain * (1 + waiting / known.sum()), certain)
+            certain = np.where(here & ~settled, certain * (1 + waiting / known.sum()), certain)
         else:
             rest += waiting
         if draws.any():
@@ -193,6 +194,7 @@ def _split(stream: Stream, weights: Weights) -> _Split:
             sampled = np.where(here, sampled * rest / draws.sum(), sampled)
         else:
             blind += rest
+    certain = np.where(settled, kept, certain)
     everyone = np.zeros((2, len(stream)))
     everyone[:, mine] = certain, sampled
     return _Split(fixed, parts, blind, everyone[0], everyone[1])
@@ -211,7 +213,7 @@ def _bands(stream: Stream, weights: Weights) -> NDArray[np.int64]:
     """(n,) the band of each, numbered from low priorities to high, with about as many judged draws in each. What lies below
     the lowest judged draw is a band of its own where draws of that kind wait: those who decide from the top come to it last.
     """
-    drawn, judged = weights.drawn > 0, ~np.isnan(stream.failed)
+    drawn, judged = weights.drawn > 0, stream.judged
     known = np.sort(stream.priority[drawn & judged])
     count = int(np.clip(len(known) // LEAST_A_STRATUM, 1, STRATA))
     edges = [known[len(known) * k // count] for k in range(1, count)]

@@ -34,7 +34,8 @@ class Stream:
     """n exchanges in the order in which they came in, arrays (n,).
 
     `arrived` in seconds; `taken` the index of the round that put it into the queue, or -1; `by_chance` whether that round
-    drew it; `failed` what was found: 1, 0, or NaN where nobody has said.
+    drew it; `failed` what was found: 1, 0, or NaN where nobody has said. `settled`: found by looking at another one, so that
+    it stands for itself and says nothing of others; None where none was.
     """
 
     arrived: Array
@@ -42,9 +43,20 @@ class Stream:
     taken: NDArray[np.int64]
     by_chance: Flags
     failed: Array
+    settled: Flags | None = None
 
     def __len__(self) -> int:
         return len(self.arrived)
+
+    @property
+    def judged(self) -> Flags:
+        """Whether somebody looked at it and said."""
+        known: Flags = ~np.isnan(self.failed)
+        return known if self.settled is None else known & ~self.settled
+
+    def only(self, here: Flags) -> "Stream":
+        settled = None if self.settled is None else self.settled[here]
+        return Stream(self.arrived[here], self.priority[here], self.taken[here], self.by_chance[here], self.failed[here], settled)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,16 @@ _ONE = 1.0001
 _TRIMMED = 200
 """One reading of so many may be a slip and does not decide the scale."""
 
+_CALLED = {
+    COSINE: ("cosine", "cosinesimilarity", "similarity", "dot", "innerproduct"),
+    PROBABILITY: ("probability", "confidence", "unit", "share", "01"),
+    PERCENT: ("percent", "percentage", "%", "0100"),
+    LOGIT: ("logit", "logits", "logodds"),
+    DISTANCE: ("distance", "cosinedistance", "l2", "euclidean"),
+    OPEN: ("bm25", "tfidf", "lexical", "open"),
+}
+"""What platforms call their scales, without capitals, blanks and signs."""
+
 FALLBACK = re.compile(
     r"^(?:(?:.*[._\s])?(?:nlu_?fallback|default_?fallback(?:_?intent)?|fallback_?intent|fallback|out_?of_?scope|oos|"
     r"no_?match|unknown|unrecogni[sz]ed|not_?understood|irrelevant|anything_?else|none_?intent)(?:_?intent)?|none|null|"
@@ -54,6 +64,7 @@ class Reading:
 
     `order`: 1 where the passages' scores rise from the first to the last, -1 where they do not, 0 for one passage. The
     others are about intents: confidence of the chosen one, its lead, the ranking's entropy (None with one intent).
+    `named`: what the platform calls its scale, where it says so.
     """
 
     highest: float
@@ -63,6 +74,7 @@ class Reading:
     lead: float | None = None
     entropy: float | None = None
     fallback: bool = False
+    named: str | None = None
 
 
 _numbers_of = attrgetter(*Reading.__slots__)
@@ -75,16 +87,17 @@ def read(exchange: Exchange, field: str) -> Reading | None:
     """What the platform sent in this field, None where that is no usable number."""
     if field == "intent":
         return _read_intent(exchange.intent) if exchange.intent is not None else None
-    found = []
+    found, named = [], None
     for passage in exchange.retrieval or ():
         value = number(passage.score if field == "retrieval" else passage.rerank_score)
         if value is not None:
             found.append(value)
+            named = named or (passage.scale if field == "retrieval" else passage.rerank_scale)
     if not found:
         return None
     several = len(found) > 1 and found[0] != found[-1]
     order = 0 if not several else 1 if all(a <= b for a, b in pairwise(found)) else -1
-    return Reading(max(found), min(found), order)
+    return Reading(max(found), min(found), order, named=_clip(named))
 
 
 def ranking(intent: Intent) -> list[tuple[str, float]]:
@@ -126,7 +139,11 @@ def _read_intent(intent: Intent) -> Reading | None:
     others = [value for name, value in ranked[1:] if not is_fallback(name)]
     lead = max(confidence - others[0], 0.0) if others else None
     entropy = _entropy(values) if others and min(values) >= 0 else None
-    return Reading(max(values), min(values), 0, confidence, lead, entropy, fallback)
+    return Reading(max(values), min(values), 0, confidence, lead, entropy, fallback, _clip(intent.scale))
+
+
+def _clip(named: str | None) -> str | None:
+    return named[:40] if named else None
 
 
 def _entropy(values: Sequence[float]) -> float:
@@ -141,8 +158,18 @@ def _entropy(values: Sequence[float]) -> float:
 # --- scales -------------------------------------------------------------------------------------------------------
 
 
+@lru_cache(256)
+def called(named: str | None) -> str | None:
+    """Our name of the scale that a platform calls so; None for a name that we do not know."""
+    told = re.sub(r"[\s_.:()-]+", "", named.lower()) if named else ""
+    return next((scale for scale, names in _CALLED.items() if told in names), None)
+
+
 def scale_of(field: str, readings: Sequence[Reading]) -> str:
-    """The scale that these are on; the more of them, the surer."""
+    """The scale that these are on: the one the platform names if its numbers can be on it, else the more of them, the surer."""
+    for told in _CALLED:
+        if 2 * sum(called(one.named) == told and fits(told, one) for one in readings) > len(readings):
+            return told
     if field == "intent":
         return _intent_scale([one for one in readings if not one.fallback])
     cut = len(readings) // _TRIMMED
@@ -193,7 +220,7 @@ def badness(field: str, scale: str, reading: Reading) -> float | None:
 
 def shares(scale: str, reading: Reading) -> tuple[float, float | None] | None:
     """An intent's confidence and lead as 0..1; None where they are neither shares nor percent."""
-    if reading.confidence is None or reading.lowest < 0 or reading.highest > 100:
+    if reading.confidence is None or reading.lowest < 0 or reading.highest > 100 or scale == LOGIT:
         return None
     factor = 0.01 if scale == PERCENT or reading.highest > _ONE else 1.0
     lead = None if reading.lead is None else min(reading.lead * factor, 1.0)

@@ -102,6 +102,7 @@ class Scorer:
         """
         words = LateInteraction.over(encoder)
         self._encoder = words or encoder
+        self.entailment = entailment
         self._vectors = vectors
         models = {"encoder": encoder, "reranker": reranker, "entailment": entailment}
         self._models = {name: model.digest if model else None for name, model in models.items()}
@@ -312,6 +313,8 @@ def cluster(scored: Sequence[Scored], of: Mapping[int, int], look_alike: float) 
     where it asks nothing. Leader clustering (Hartigan 1975): order matters, but nothing is ever moved afterwards.
     """
     joined: list[int | None] = []
+    opened: list[int] = []  # neighbours are the nearest few of all: among many copies of a question its leader may be missing
+    leaders = np.zeros((len(scored), scored[0].question.size if scored else 0), dtype=np.float32)
     for i, one in enumerate(scored):
         if not one.question.any():
             joined.append(None)
@@ -326,7 +329,15 @@ def cluster(scored: Sequence[Scored], of: Mapping[int, int], look_alike: float) 
                 home = joined[-key - 1]
             if home is not None:
                 break
-        joined.append(home if home is not None else -(i + 1))
+        if home is None and opened:
+            alike = leaders[: len(opened)] @ one.question
+            if alike.max() >= look_alike:
+                home = -(opened[int(alike.argmax())] + 1)
+        if home is None:
+            home = -(i + 1)
+            leaders[len(opened)] = one.question
+            opened.append(i)
+        joined.append(home)
     return joined
 
 

@@ -11,22 +11,28 @@ Role = Literal["user", "bot", "agent"]
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """The platform's own understanding of a user turn. `ranking` holds (name, confidence), best first, as it was sent."""
+    """The platform's own understanding of a user turn. `ranking` holds (name, confidence), best first, as it was sent.
+
+    `scale`: what the platform calls the scale of its confidences, where it names it.
+    """
 
     name: str | None = None
     confidence: float | None = None
     ranking: tuple[tuple[str, float | None], ...] = ()
+    scale: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A passage the bot's platform retrieved, with scores on the platform's own scales."""
+    """A passage the bot's platform retrieved, with scores on the platform's own scales, and their names where it sent them."""
 
     id: str | None = None
     title: str | None = None
     text: str = ""
     score: float | None = None
     rerank_score: float | None = None
+    scale: str | None = None
+    rerank_scale: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

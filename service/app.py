@@ -1,5 +1,6 @@
 """The web process: webhooks, the API and the pages. It never loads a model."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -26,14 +27,36 @@ from connectors.events import Source
 from service.db import Database
 from service.errors import NotSignedIn, SetupError, TriageError
 from service.ingest import Ingest
+from service.lead import Numbers
+from service.live import Live
 from service.logs import place_of
 from service.privacy import make_redact
-from service.routes import api, article_pages, pages, quality_api, webhooks
+from service.routes import (
+    api,
+    article_pages,
+    cluster_api,
+    cluster_pages,
+    connection_pages,
+    item_pages,
+    lead_pages,
+    live,
+    pages,
+    pull_pages,
+    quality_api,
+    search_api,
+    search_pages,
+    team_api,
+    team_pages,
+    webhooks,
+)
 from service.routes.access import COOKIE, authenticate
+from service.routes.otlp import Otlp
 from service.routes.page_base import error_page
 from service.settings import Settings
+from service.tally import Tally
 
 log = structlog.get_logger()
+REQUESTS_AT_ONCE = 32  # of the 40 threads that Starlette has
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -52,7 +75,7 @@ def create_app(settings: Settings) -> FastAPI:
     Raises
     ------
     SetupError
-        A source is of an unknown kind or lacks its secret.
+        A source is of an unknown kind, lacks its secret or has an option that its kind does not know.
     """
     sources, secrets = make_sources(settings)
     db = Database(settings.database_url)
@@ -61,6 +84,8 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
+        app.state.live.close()
+        app.state.tally.close()
         db.close()
 
     app = FastAPI(
@@ -74,12 +99,29 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings, app.state.db = settings, db
     app.state.sources, app.state.secrets, app.state.redact = sources, secrets, redact
+    app.state.numbers = Numbers(settings.signal_thresholds, list(settings.sources))
     app.state.ingest = Ingest(db, redact, timedelta(seconds=settings.settle_seconds))
+    app.state.tally = Tally(db)
+    app.state.live = Live(db)
     app.add_route("/hooks/{source}", webhooks.receive, methods=["POST"])
+    otlp = Otlp(db, redact, timedelta(seconds=settings.settle_seconds), settings.body_limit_bytes)
+    app.add_route("/v1/traces", otlp.traces, methods=["POST"])
+    app.add_route("/v1/logs", otlp.logs, methods=["POST"])
     app.include_router(api.router)
     app.include_router(quality_api.router)
+    app.include_router(cluster_api.router)
+    app.include_router(cluster_pages.router)
+    app.include_router(search_api.router)
+    app.include_router(search_pages.router)
     app.include_router(pages.router)
+    app.include_router(item_pages.router)
     app.include_router(article_pages.router)
+    app.include_router(team_pages.router)
+    app.include_router(team_api.router)
+    app.include_router(connection_pages.router)
+    app.include_router(pull_pages.router)
+    app.include_router(lead_pages.router)
+    app.include_router(live.router)
     app.add_api_route("/health", _health, include_in_schema=False)
     app.add_api_route("/ready", _ready, include_in_schema=False, response_model=None)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
@@ -91,6 +133,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(OverflowError, _unstorable)
     # The last added is the outermost: refusals of large bodies carry the guard's headers too.
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.body_limit_bytes)
+    app.add_middleware(Room)
     app.add_middleware(Guard, origins=settings.allowed_origins)
     return app
 
@@ -104,10 +147,20 @@ def make_sources(settings: Settings) -> tuple[dict[str, Source], dict[str, list[
             kind = registry.load(registry.SOURCES, source.kind)
         except Reject as error:
             raise SetupError(f"sources.{name}.kind: {error.reason}") from error
+        options = source.model_extra or {}
         secrets[name] = [secret.get_secret_value() for secret in source.secrets]
-        if not any(secrets[name]):
-            raise SetupError(f"sources.{name}.secrets: give at least one signing secret")
-        sources[name] = kind(timedelta(seconds=settings.replay_window_seconds))
+        if any(secrets[name]) == (options.get("allow_unsigned") is True):
+            raise SetupError(
+                f"sources.{name}.secrets: give at least one signing secret"
+                if not any(secrets[name])
+                else f"sources.{name}.allow_unsigned: leave it out where there are secrets"
+            )
+        try:
+            sources[name] = kind(timedelta(seconds=settings.replay_window_seconds), **options)
+        except Reject as error:
+            raise SetupError(f"sources.{name}.{error.reason}") from error
+        except TypeError as error:
+            raise SetupError(f"sources.{name}: {str(error).rpartition('() ')[2]}") from error
     return sources, secrets
 
 
@@ -177,6 +230,25 @@ def _failed(request: Request, status: int, detail: str) -> Response:
 
 def _wants_page(request: Request) -> bool:
     return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(("/api/", "/hooks/"))
+
+
+class Room:
+    """So many requests at a time, the others in the order in which they came; webhooks have their own way in.
+
+    Each keeps one thread busy at most, and there are more: a request that holds SQLite's write lock always finds one to go
+    on with, however many wait for that lock.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._room = asyncio.Semaphore(REQUESTS_AT_ONCE)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].startswith(("/hooks/", "/static/", "/live")):
+            await self._app(scope, receive, send)
+            return
+        async with self._room:
+            await self._app(scope, receive, send)
 
 
 class Guard:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Text, cast, func, or_, select, text, update
+from sqlalchemy import Text, cast, delete, func, or_, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col
 
@@ -46,8 +46,9 @@ def save_article(
     key: str | None = None,
     verdict_id: int | None = None,
     reviewer_id: int | None = None,
+    due_at: datetime | None = None,
 ) -> Article:
-    """Make the article, or give the existing one its next version, with a publication per sink.
+    """Make the article, or give the existing one its next version, with a publication per sink, due now or at `due_at`.
 
     Raises
     ------
@@ -99,7 +100,7 @@ def save_article(
     )
     session.add(version)
     session.flush()
-    _publish(session, version, sinks, now)
+    _publish(session, version, sinks, due_at or now)
     return article
 
 
@@ -108,17 +109,12 @@ def withdraw(session: Session, verdict_id: int, sinks: Sequence[str], now: datet
 
     Articles that were changed again since stay as they are.
     """
-    done = session.execute(select(ArticleVersion).where(col(ArticleVersion.verdict_id) == verdict_id)).scalars().all()
-    for version in done:
-        article = session.get_one(Article, version.article_id)
-        if article.version != version.version:
+    for article_id, versions in _made_by(session, verdict_id).items():
+        article = session.get_one(Article, article_id, populate_existing=True)
+        if article.version != versions[-1].version:
             continue
-        before = session.execute(
-            select(ArticleVersion).where(
-                col(ArticleVersion.article_id) == article.id, col(ArticleVersion.version) == version.version - 1
-            )
-        ).scalar_one_or_none()
-        last = before or version
+        before = _version_before(session, versions[0])
+        last = before or versions[-1]
         content = Content(
             question=last.question,
             answer=last.answer,
@@ -127,6 +123,86 @@ def withdraw(session: Session, verdict_id: int, sinks: Sequence[str], now: datet
             status=ArticleStatus(before.status) if before else ArticleStatus.paused,
         )
         save_article(session, content, sinks, now, origin="withdrawn", article_id=article.id, reviewer_id=reviewer_id)
+
+
+def forget_variant(
+    session: Session, verdict_id: int, question: str, sinks: Sequence[str], now: datetime, reviewer_id: int
+) -> None:
+    """Take one question back that the verdict gave to articles as a variant. Articles changed again since stay as they are."""
+    for article_id, versions in _made_by(session, verdict_id).items():
+        article = session.get_one(Article, article_id, populate_existing=True)
+        before = _version_before(session, versions[0])
+        gained = question in article.variants and question not in (before.variants if before else [])
+        if article.version != versions[-1].version or not gained:
+            continue
+        content = Content(
+            question=article.question,
+            answer=article.answer,
+            variants=tuple(one for one in article.variants if one != question),
+            intent=article.intent,
+            status=ArticleStatus(article.status),
+        )
+        # Still the verdict's version: withdrawing the verdict must take this one back too.
+        save_article(
+            session, content, sinks, now, "withdrawn", article_id=article.id, verdict_id=verdict_id, reviewer_id=reviewer_id
+        )
+
+
+def _made_by(session: Session, verdict_id: int) -> dict[int, list[ArticleVersion]]:
+    """The versions that a verdict made, by article, in order."""
+    made: dict[int, list[ArticleVersion]] = {}
+    rows = select(ArticleVersion).where(col(ArticleVersion.verdict_id) == verdict_id).order_by(col(ArticleVersion.id))
+    for version in session.execute(rows).scalars():
+        made.setdefault(version.article_id, []).append(version)
+    return made
+
+
+def _version_before(session: Session, version: ArticleVersion) -> ArticleVersion | None:
+    before = (col(ArticleVersion.article_id) == version.article_id) & (col(ArticleVersion.version) == version.version - 1)
+    found: ArticleVersion | None = session.execute(select(ArticleVersion).where(before)).scalar_one_or_none()
+    return found
+
+
+def unmake(session: Session, verdict_id: int, now: datetime) -> None:
+    """Articles are as if the verdict had not been made: what it changed has not left yet, and never will.
+
+    Articles that were changed again since stay as they are.
+
+    Raises
+    ------
+    Conflict
+        A version of it is on its way to a knowledge base, or there.
+    """
+    _in_order(session)
+    made = session.execute(select(ArticleVersion).where(col(ArticleVersion.verdict_id) == verdict_id)).scalars().all()
+    for version in made:
+        article = session.get_one(Article, version.article_id, populate_existing=True, with_for_update=True)
+        if article.version != version.version:
+            continue
+        of_version = col(Publication.article_version_id) == version.id
+        session.execute(
+            delete(Publication).where(of_version, col(Publication.attempts) == 0, col(Publication.claimed_until).is_(None))
+        )
+        if session.execute(select(col(Publication.id)).where(of_version).limit(1)).first() is not None:
+            raise Conflict("too late to undo: the correction is on its way to the knowledge base; send the item back instead")
+        before = session.execute(
+            select(ArticleVersion).where(
+                col(ArticleVersion.article_id) == article.id, col(ArticleVersion.version) == version.version - 1
+            )
+        ).scalar_one_or_none()
+        session.delete(version)
+        session.flush()
+        if before is None:
+            session.delete(article)
+            continue
+        for name in ("question", "variants", "answer", "intent", "status", "version"):
+            setattr(article, name, getattr(before, name))
+        article.updated_at = before.changed_at
+        session.execute(
+            update(Publication)
+            .where(col(Publication.article_version_id) == before.id, col(Publication.state) == PublicationState.cancelled)
+            .values(state=PublicationState.pending, due_at=now)
+        )
 
 
 def article_by_key(session: Session, key: str) -> Article:
@@ -167,7 +243,7 @@ def troubled_articles(session: Session, article_ids: Sequence[int]) -> dict[int,
     return {article_id: str(state) for article_id, state in found}
 
 
-def _publish(session: Session, version: ArticleVersion, sinks: Sequence[str], now: datetime) -> None:
+def _publish(session: Session, version: ArticleVersion, sinks: Sequence[str], due_at: datetime) -> None:
     """One publication per sink; older versions that are still waiting are superseded."""
     if version.status == ArticleStatus.draft:
         return
@@ -187,7 +263,7 @@ def _publish(session: Session, version: ArticleVersion, sinks: Sequence[str], no
                 sink=sink,
                 key=f"{version.article_id}-{version.version}-{sink}",
                 state=PublicationState.pending,
-                due_at=now,
+                due_at=due_at,
             )
         )
 
@@ -245,8 +321,13 @@ def history_of(session: Session, article_id: int) -> History:
 # --- the feed -----------------------------------------------------------------------------------------------------
 
 
-def changes_after(session: Session, cursor: str | None, limit: int) -> tuple[list[tuple[Article, ArticleVersion]], str, bool]:
+def changes_after(
+    session: Session, cursor: str | None, limit: int, held_from: datetime | None = None
+) -> tuple[list[tuple[Article, ArticleVersion]], str, bool]:
     """The article versions after the cursor in their order, the cursor after them, and whether there are more.
+
+    A version that a verdict made after `held_from` waits, for the verdict may be undone; those after it wait with it, for the
+    cursor passes none.
 
     Raises
     ------
@@ -254,10 +335,19 @@ def changes_after(session: Session, cursor: str | None, limit: int) -> tuple[lis
         The cursor is none of ours.
     """
     after = _read_cursor(cursor)
+    settled = []
+    if held_from is not None:
+        waiting = (
+            select(func.min(col(ArticleVersion.id)))
+            .join(Verdict, col(Verdict.id) == col(ArticleVersion.verdict_id))
+            .where(col(Verdict.decided_at) > held_from)
+        )
+        first = session.execute(waiting).scalar_one()
+        settled = [col(ArticleVersion.id) < first] if first is not None else []
     rows = session.execute(
         select(Article, ArticleVersion)
         .join(Article, col(Article.id) == col(ArticleVersion.article_id))
-        .where(col(ArticleVersion.id) > after, col(ArticleVersion.status) != ArticleStatus.draft)
+        .where(col(ArticleVersion.id) > after, col(ArticleVersion.status) != ArticleStatus.draft, *settled)
         .order_by(col(ArticleVersion.id))
         .limit(limit + 1)
     ).all()

@@ -2,23 +2,23 @@
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col
 
-from service.db import Database, changed
+from service.db import Database, changed, chunks
 from service.errors import Conflict, Invalid, NotFound, NotSignedIn
-from service.models import ApiToken, Reviewer, Scope, SignIn
+from service.models import ApiToken, Mention, Reviewer, Scope, SignIn
 
 TOKEN_PREFIX = "tt_"  # noqa: S105 - a prefix, so that scanners recognise a leaked token
 LEAST_PASSWORD = 10
-_hasher = PasswordHasher()
+HASHER = PasswordHasher()
 # Verified where the name is unknown, so that an answer takes as long as for a known one.
 _NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$1UkpVak9h7uoQ60dLCYDjw$1nm6I08DTzZuzTsMwrP/01vS6qBr1Voxqi6PC2TpXH8"
 
@@ -31,6 +31,8 @@ class Identity:
     scopes: frozenset[Scope]
     reviewer_id: int | None
     by_cookie: bool
+    unread: int = 0
+    """Mentions that wait for the reviewer."""
 
 
 def add_reviewer(session: Session, name: str, password: str, now: datetime, is_admin: bool = False) -> Reviewer:
@@ -82,7 +84,7 @@ def sign_in(db: Database, name: str, password: str, now: datetime, lasts: timede
         found = select(Reviewer).where(col(Reviewer.name) == name, col(Reviewer.active))
         reviewer: Reviewer | None = session.execute(found).scalar_one_or_none()
     try:  # with no session open: it takes a tenth of a second on purpose
-        _hasher.verify(reviewer.password_hash if reviewer else _NOBODY, password)
+        HASHER.verify(reviewer.password_hash if reviewer else _NOBODY, password)
     except (VerificationError, InvalidHashError) as error:
         raise NotSignedIn("name or password is wrong") from error
     if reviewer is None or reviewer.id is None:
@@ -100,15 +102,28 @@ def sign_out(session: Session, token: str) -> None:
 
 def by_cookie(session: Session, token: str, now: datetime) -> Identity | None:
     """The reviewer whose session this is; None where it is over."""
-    found = session.execute(
-        select(Reviewer)
+    waiting = select(func.count()).where(col(Mention.reviewer_id) == col(Reviewer.id), col(Mention.read_at).is_(None))
+    row = session.execute(
+        select(Reviewer, waiting.correlate(Reviewer).scalar_subquery())
         .join(SignIn, col(SignIn.reviewer_id) == col(Reviewer.id))
         .where(col(SignIn.token_hash) == _digest(token), col(SignIn.expires_at) > now, col(Reviewer.active))
-    ).scalar_one_or_none()
-    if found is None:
+    ).one_or_none()
+    if row is None:
         return None
+    found, unread = row
     scopes = {Scope.review, Scope.admin} if found.is_admin else {Scope.review}
-    return Identity(found.name, frozenset(scopes), found.id, by_cookie=True)
+    return Identity(found.name, frozenset(scopes), found.id, by_cookie=True, unread=unread)
+
+
+def still_signed_in(session: Session, tokens: Collection[str], now: datetime) -> set[str]:
+    """Those of the cookies' tokens whose sessions go on."""
+    by_hash = {_digest(token): token for token in tokens}
+    going_on = (col(SignIn.expires_at) > now, col(Reviewer.active))
+    found: set[str] = set()
+    for some in chunks(list(by_hash)):
+        rows = select(col(SignIn.token_hash)).join(Reviewer, col(Reviewer.id) == col(SignIn.reviewer_id))
+        found |= {by_hash[one] for one in session.execute(rows.where(col(SignIn.token_hash).in_(some), *going_on)).scalars()}
+    return found
 
 
 def add_token(session: Session, name: str, scopes: Sequence[Scope], now: datetime, reviewer: str | None = None) -> str:
@@ -179,7 +194,7 @@ def _hash(password: str) -> str:
         raise Invalid(f"password: at least {LEAST_PASSWORD} characters")
     if len(password) > 1000:
         raise Invalid("password: at most 1000 characters")
-    return _hasher.hash(password)
+    return HASHER.hash(password)
 
 
 def _digest(token: str) -> bytes:

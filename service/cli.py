@@ -1,24 +1,29 @@
 """The `triage` command: starts things. Each command imports what it needs only when it runs."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from service import cli_files, cli_models, cli_people, cli_report, cli_simulate
-from service.cli_base import console, guarded, open_database, settings_or_exit
+from service.commands import files, hooks, intents, models, people, pulls, queues, report, simulate
+from service.commands.base import console, guarded, open_database, settings_or_exit
 
 app = typer.Typer(
     help="Finds the chatbot answers that went wrong, and carries people's corrections back to the knowledge base.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-cli_files.register(app)
-cli_models.register(app)
-cli_people.register(app)
-cli_report.register(app)
-cli_simulate.register(app)
+files.register(app)
+hooks.register(app)
+intents.register(app)
+models.register(app)
+people.register(app)
+queues.register(app)
+pulls.register(app)
+report.register(app)
+simulate.register(app)
 
 
 @app.command()
@@ -28,21 +33,28 @@ def serve() -> None:
     import uvicorn
 
     from service.app import create_app, make_sinks
+    from service.server import Server
 
     settings = settings_or_exit()
     open_database(settings).close()
     make_sinks(settings)  # wrong options show here, not only where publications wait
-    # Large numbers of small deliveries come over few connections: keep them open.
-    uvicorn.run(
-        create_app(settings),
+    application = create_app(settings)
+    config = uvicorn.Config(
+        application,
         host=settings.host,
         port=settings.port,
         log_config=None,
         access_log=False,
+        # Large numbers of small deliveries come over few connections: keep them open.
         timeout_keep_alive=75,
         timeout_graceful_shutdown=10,
         server_header=False,
     )
+    server = Server(config, application)
+    with suppress(KeyboardInterrupt):  # uvicorn raises it once it has stopped
+        server.run()
+    if not server.started:
+        raise typer.Exit(3)
 
 
 @app.command()
@@ -77,7 +89,7 @@ def run() -> None:
     from service.supervise import supervise
 
     settings = settings_or_exit()
-    cli_people.print_sign_in(settings)
+    people.print_sign_in(settings)
     sys.exit(supervise([[sys.executable, "-m", "service", name] for name in ("serve", "worker")]))
 
 
@@ -107,15 +119,19 @@ def migrate() -> None:
 @app.command()
 @guarded
 def replay() -> None:
-    """Read deliveries again that were authentic but unreadable."""
+    """Read deliveries and pulled records again that were authentic but unreadable."""
     from datetime import UTC, datetime, timedelta
 
+    from connectors.pulls.http import make_client
     from service.app import make_sources
+    from service.ingest import Reader
     from service.ingest import replay as replay_deliveries
     from service.privacy import make_redact
+    from service.pulls import make_jobs
 
     settings = settings_or_exit()
-    readers, _ = make_sources(settings)
+    sources, _ = make_sources(settings)
+    readers: dict[str, Reader] = {**{job.source: job.pull for job in make_jobs(settings, make_client()).values()}, **sources}
     redact = make_redact(settings.redact, settings.redact_phone_regions)
     accepted, still = replay_deliveries(
         open_database(settings), readers, redact, timedelta(seconds=settings.settle_seconds), datetime.now(UTC)

@@ -45,6 +45,12 @@ class Forbidden(TriageError):
     status = 403
 
 
+class Busy(TriageError):
+    """Too many ask for this at once."""
+
+    status = 429
+
+
 class SetupError(TriageError):
     """The installation is not ready: the message says which command or setting mends it."""
 

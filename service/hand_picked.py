@@ -7,6 +7,7 @@ from sqlmodel import Session, col
 
 from service.db import insert_into
 from service.errors import Invalid, NotFound
+from service.filters import repeat_exchange
 from service.models import Exchange, ItemState, Reviewer, ReviewItem
 
 BY_HAND = "by_hand"
@@ -51,6 +52,7 @@ def hand_pick(session: Session, exchange_id: int, reviewer_id: int, reason: str,
     ).scalar_one_or_none()
     if added is not None:
         session.execute(update(Exchange).where(col(Exchange.id) == exchange_id).values(reviewed=True))
+        repeat_exchange(session, [exchange_id])
         return int(added)
     known = session.execute(select(col(ReviewItem.id)).where(col(ReviewItem.exchange_id) == exchange_id)).scalar_one()
     return int(known)

@@ -18,14 +18,17 @@ from sqlmodel import Session, col
 from connectors.errors import Reject, explain
 from connectors.events import Conversation, Id, Text, events_of
 from connectors.files import STANDARD, open_bytes, read_lines
+from connectors.formats.base import Read
+from connectors.formats.readers import Options, Plan, plan
 from connectors.sinks.markdown import read_page
 from service import articles
 from service.db import Database, insert_into
-from service.ingest import gather, store
+from service.ingest import store
 from service.models import Article, ArticleStatus, ImportProgress
 from service.privacy import Redact
 from service.review import learn_example
 from service.seeds import read_examples
+from service.told import gather
 
 BATCH = 200
 Report = Callable[[str], None]
@@ -41,6 +44,10 @@ class Imported:
     skipped: int = 0
     """Lines that an earlier, interrupted import of the same file had stored."""
     bad: list[str] = field(default_factory=list)
+    unit: str = "line"
+    """What the file's readable parts are: lines, or items of a JSON array."""
+    example: Conversation | None = None
+    """The first conversation that could be read."""
 
 
 class ArticleLine(BaseModel):
@@ -61,33 +68,46 @@ def import_transcripts(
     now: datetime,
     report: Report = lambda line: None,
     advance: Advance = lambda size: None,
+    options: Options = Options(),
+    planned: Callable[[Plan], None] = lambda way: None,
 ) -> Imported:
     """Store a file's conversations, as a webhook would have; without a database it only checks them (dry run).
 
-    Progress is saved with each batch: the same file, started again after an interruption, goes on where it stopped.
-    `report` is told of each bad line, `advance` how many bytes were done.
+    Progress is saved with each batch: the same file, started again in the same way after an interruption, goes on where it
+    stopped. `planned` is told how the file will be read before anything is stored, `report` of each bad line, `advance` how many
+    bytes were done.
+
+    Raises
+    ------
+    Reject
+        The file cannot be opened, or not be told how to read.
     """
     done = Imported()
-    name = None if path == STANDARD else _fingerprint(path)
-    start = _lines_done(db, name, source) if db and name else 0
-    batch: list[Conversation] = []
+    digest = None if path == STANDARD else _fingerprint(path)
     with open_bytes(path) as opened:
+        way = plan(opened, path, options)
+        done.unit = way.unit
+        planned(way)
+        name = _progress_name(digest, way) if digest else None
+        start = _lines_done(db, name, source) if db and name else 0
+        batch: list[Read] = []
         last = 0
-        for number, read, size in read_lines(opened, Conversation):
-            advance(size)
-            last = number
-            if isinstance(read, Reject):
-                done.bad.append(f"{path}, line {number}: {read.reason}")
+        for read in way.read():
+            advance(read.size)
+            last = max(last, read.number)
+            if isinstance(read.told, Reject):
+                done.bad.append(f"{path}, {way.unit} {read.number}: {read.told.reason}")
                 report(done.bad[-1])
                 continue
-            if number <= start:
+            done.example = done.example or read.told
+            if read.number <= start:
                 done.skipped += 1
                 continue
-            done.conversations += 1
-            done.turns += len(read.turns)
+            done.conversations += read.first == 0
+            done.turns += len(read.told.turns)
             batch.append(read)
             if len(batch) >= BATCH:
-                _store(db, source, batch, redact, settle, now, name, number)
+                _store(db, source, batch, redact, settle, now, name, read.number)
                 batch = []
         _store(db, source, batch, redact, settle, now, name, last)
     return done
@@ -96,7 +116,7 @@ def import_transcripts(
 def _store(
     db: Database | None,
     source: str,
-    batch: Sequence[Conversation],
+    batch: Sequence[Read],
     redact: Redact,
     settle: timedelta,
     now: datetime,
@@ -105,7 +125,8 @@ def _store(
 ) -> None:
     if db is None:
         return
-    told = gather((event for conversation in batch for event in events_of(conversation)), redact)
+    conversations = [(read.told, read.first) for read in batch if isinstance(read.told, Conversation)]
+    told = gather((event for conversation, first in conversations for event in events_of(conversation, first)), redact)
     with db.write() as session:
         store(session, source, told, settle, now)
         if name:
@@ -113,6 +134,15 @@ def _store(
             session.execute(
                 insert.on_conflict_do_update(index_elements=["file_digest", "source"], set_={"lines": lines, "updated_at": now})
             )
+
+
+def _progress_name(digest: str, way: Plan) -> str:
+    """The same file read in another way is another import."""
+    if way.format == "jsonl":
+        return digest
+    table = way.table
+    how = (way.format, table and (table.encoding, table.delimiter, table.time_format, table.columns))
+    return hashlib.sha256(f"{digest} {how!r}".encode()).hexdigest()
 
 
 def _lines_done(db: Database, name: str, source: str) -> int:

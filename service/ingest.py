@@ -1,33 +1,30 @@
 """Deliveries and files into rows. Any order and any repetition of the same events gives the same rows.
 
-Each stored field is joined by a rule that does not ask what came first: the latest edit of a turn wins, ties go to the
-greater content; a conversation keeps its earliest start and its latest close. That makes retries, reordering and
-replays harmless.
+What is told is joined with what is stored by rules that do not ask what came first (service/told.py). That makes retries,
+reordering and replays harmless.
 """
 
 import asyncio
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from sqlalchemy import Connection, bindparam, select, update
 from sqlmodel import Session
 
 from connectors.errors import Reject
-from connectors.events import ConversationClosed, Delivery, Event, FeedbackGiven, Intent, Passage, TurnAdded
-from connectors.events import Feedback as GivenFeedback
-from connectors.events import Source as SourceReader
-from scoring.vectors import content_hash
+from connectors.events import Delivery, Event
 from service import models
 from service.db import Database, chunks, insert_into, table_of
 from service.privacy import Redact, redact_all
+from service.removals import Removed, erase
+from service.told import Told, canonical, gather, joined, latest
 
 log = structlog.get_logger()
-LONG_AGO = datetime.min.replace(tzinfo=UTC)
 # How long a group waits for more to join it: what a commit costs is shared by all in it.
 GATHER_SECONDS = 0.001
 
@@ -85,20 +82,10 @@ class Received:
     body: bytes | None = None
 
 
-@dataclass(slots=True)
-class _Told:
-    """What a group of events says about one conversation."""
+class Reader(Protocol):
+    """What reads a kept body again: a source or a pull."""
 
-    turns: dict[str, dict[str, Any]] = field(default_factory=dict)
-    feedback: dict[str, dict[str, Any]] = field(default_factory=dict)
-    channel: str | None = None
-    started_at: datetime | None = None
-    closed: bool = False
-    closed_at: datetime | None = None
-    details: dict[str, Any] = field(default_factory=dict)
-
-
-Told = dict[str, _Told]
+    def parse(self, body: bytes) -> list[Event]: ...
 
 
 class Ingest:
@@ -197,23 +184,25 @@ def store(session: Session, source: str, told: Told, settle: timedelta, now: dat
     ids = {key: row.id for key, row in before.items()}
     for keys in chunks(sorted(told)):
         part = {key: told[key] for key in keys}
-        turned = _store_turns(connection, {ids[key]: about.turns for key, about in part.items() if about.turns}, now)
+        turned, removed = _store_turns(connection, {ids[key]: about.turns for key, about in part.items() if about.turns}, now)
+        erase(session, removed, now)
         rated = _store_feedback(connection, {ids[key]: about.feedback for key, about in part.items() if about.feedback})
+        gone = {one.conversation_id for one in removed}
         changes = []
         for key, about in part.items():
             row = before[key]
             channel = max(filter(None, (row.channel, about.channel)), default=None)
             started_at = min(filter(None, (row.started_at, about.started_at)), default=None)
             closed_at = max(filter(None, (row.closed_at, about.closed_at)), default=None)
-            details = _joined(row.details, about.details)
+            details = joined(row.details, about.details)
             closed = row.closed or about.closed
             new_turns, new_feedback = row.id in turned, row.id in rated
             after = (channel, started_at, closed, closed_at, details)
             before_it = (row.channel, row.started_at, row.closed, row.closed_at, row.details)
-            if _canonical(after) == _canonical(before_it) and not new_turns and not new_feedback:
+            if canonical(after) == canonical(before_it) and not new_turns and not new_feedback:
                 continue
             due_at = row.due_at
-            if closed or (new_feedback and not new_turns and due_at is None):
+            if closed or row.id in gone or (new_feedback and not new_turns and due_at is None):
                 due_at = now
             elif new_turns:
                 due_at = now + settle
@@ -231,55 +220,6 @@ def store(session: Session, source: str, told: Told, settle: timedelta, now: dat
             )
         if changes:
             connection.execute(_CHANGE, changes)
-
-
-def gather(events: Iterable[Event], redact: Redact) -> Told:
-    """What the events say, by conversation, redacted. Redacting costs time: do it before the write session begins."""
-    told: dict[str, _Told] = {}
-    for event in events:
-        about = told.setdefault(event.conversation_id, _Told())
-        match event:
-            case TurnAdded(turn=turn):
-                assert turn.id is not None  # the model demands it
-                row = {
-                    "external_id": turn.id,
-                    "role": turn.role,
-                    "text": redact(turn.text),
-                    "at": turn.at,
-                    "edited_at": turn.edited_at,
-                    "position": event.position,
-                    "intent": _intent(turn.intent, redact),
-                    "retrieval": None if turn.retrieval is None else [_passage(p, redact) for p in turn.retrieval],
-                    "details": redact_all(turn.extras, redact),
-                }
-                about.turns[turn.id] = _latest(about.turns.get(turn.id), row)
-                for feedback in turn.feedback:
-                    _add_feedback(about, turn.id, feedback, redact)
-                about.channel = max(filter(None, (about.channel, event.channel)), default=None)
-                about.started_at = min(filter(None, (about.started_at, event.started_at)), default=None)
-                about.details = _joined(about.details, redact_all(event.extras, redact))
-            case FeedbackGiven(turn_id=turn_id, feedback=feedback):
-                _add_feedback(about, turn_id, feedback, redact)
-                about.details = _joined(about.details, redact_all(event.extras, redact))
-            case ConversationClosed(at=at):
-                about.closed = True
-                about.details = _joined(about.details, redact_all(event.extras, redact))
-                about.closed_at = max(filter(None, (about.closed_at, at)), default=None)
-    return told
-
-
-def _add_feedback(about: _Told, turn_id: str | None, feedback: GivenFeedback, redact: Redact) -> None:
-    row = {
-        "turn_external_id": turn_id,
-        "rating": feedback.rating,
-        "scale": feedback.scale,
-        "comment": redact(feedback.comment) if feedback.comment else None,
-        "at": feedback.at,
-        "details": redact_all(feedback.extras, redact),
-    }
-    key = feedback.id or content_hash(_canonical(row)).hex()
-    row["external_id"] = key
-    about.feedback[key] = _latest(about.feedback.get(key), row)
 
 
 def _lock(connection: Connection, source: str, keys: Sequence[str], now: datetime) -> dict[str, Any]:
@@ -309,14 +249,21 @@ def _lock(connection: Connection, source: str, keys: Sequence[str], now: datetim
     return held
 
 
-def _store_turns(connection: Connection, told: dict[int, dict[str, dict[str, Any]]], now: datetime) -> set[int]:
-    columns = ("external_id", "role", "text", "at", "edited_at", "position", "intent", "retrieval", "details")
-    return _merge(connection, models.Turn, told, columns, {"received_at": now})
+def _store_turns(
+    connection: Connection, told: dict[int, dict[str, dict[str, Any]]], now: datetime
+) -> tuple[set[int], list[Removed]]:
+    """The conversations in which a turn changed, and the turns whose text went."""
+    columns = ("external_id", "role", "text", "at", "edited_at", "position", "intent", "retrieval", "details", "removed")
+    changed, replaced = _merge(connection, models.Turn, told, columns, {"received_at": now})
+    removed = [
+        Removed(old.conversation_id, old.external_id, old.text) for old, after in replaced if after["removed"] and not old.removed
+    ]
+    return changed, removed
 
 
 def _store_feedback(connection: Connection, told: dict[int, dict[str, dict[str, Any]]]) -> set[int]:
-    columns = ("external_id", "turn_external_id", "rating", "scale", "comment", "at", "details")
-    return _merge(connection, models.Feedback, told, columns, {})
+    columns = ("external_id", "turn_external_id", "rating", "scale", "comment", "at", "details", "withdrawn")
+    return _merge(connection, models.Feedback, told, columns, {})[0]
 
 
 def _merge(
@@ -325,83 +272,34 @@ def _merge(
     told: dict[int, dict[str, dict[str, Any]]],
     columns: Sequence[str],
     fresh: dict[str, Any],
-) -> set[int]:
-    """Insert what is new, replace what a later telling supersedes; the conversations in which anything changed."""
+) -> tuple[set[int], list[tuple[Any, dict[str, Any]]]]:
+    """Insert what is new, replace what a later telling supersedes.
+
+    The conversations in which anything changed, and each replaced row with what replaces it.
+    """
     if not told:
-        return set()
+        return set(), []
     wanted = {(conversation_id, key): row for conversation_id, rows in told.items() for key, row in rows.items()}
     existing: dict[tuple[int, str], Any] = {}
     for part in chunks(sorted({key for _, key in wanted})):
         known = connection.execute(_KNOWN[model], {"ids": sorted(told), "keys": part})
         existing.update(((row.conversation_id, row.external_id), row) for row in known)
-    inserts, updates = [], []
+    inserts, replaced = [], []
     for (conversation_id, key), row in wanted.items():
         old = existing.get((conversation_id, key))
         if old is None:
             inserts.append({"conversation_id": conversation_id, **row, **fresh})
             continue
         before = {name: getattr(old, name) for name in columns}
-        after = _latest(before, row)
-        if _canonical(after) != _canonical(before):
-            updates.append({"row": old.id, **after})
+        after = latest(before, row)
+        if canonical(after) != canonical(before):
+            replaced.append((old, after))
     if inserts:
         connection.execute(_NEW[model], inserts)
-    if updates:
-        connection.execute(_REPLACE[model], updates)
-    changed = {row["row"] for row in updates}
-    return {row["conversation_id"] for row in inserts} | {
-        conversation_id for (conversation_id, _), old in existing.items() if old.id in changed
-    }
-
-
-def _latest(one: dict[str, Any] | None, other: dict[str, Any]) -> dict[str, Any]:
-    """The telling that counts: the later edit or time, then the greater content; the same whichever comes first."""
-    if one is None:
-        return other
-    # Files know the place of a turn, webhooks may not: it is joined by itself. The greater one is the younger, for a
-    # conversation only grows.
-    if "position" in one:
-        position = max((row["position"] for row in (one, other) if row["position"] is not None), default=None)
-        one, other = {**one, "position": position}, {**other, "position": position}
-    return max(one, other, key=lambda row: (row.get("edited_at") or LONG_AGO, row.get("at") or LONG_AGO, _canonical(row)))
-
-
-def _joined(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    if not other:
-        return one
-    joined = dict(one)
-    for key, value in other.items():
-        joined[key] = max(joined.get(key, value), value, key=_canonical)
-    return joined
-
-
-def _canonical(value: object) -> str:
-    return json.dumps(value, sort_keys=True, default=str)
-
-
-def _intent(intent: Intent | None, redact: Redact) -> dict[str, Any] | None:
-    if intent is None:
-        return None
-    return {
-        **redact_all(intent.extras, redact),
-        "name": intent.name,
-        "confidence": intent.confidence,
-        "ranking": [
-            {"name": ranked.name, "confidence": ranked.confidence, **redact_all(ranked.extras, redact)}
-            for ranked in intent.ranking
-        ],
-    }
-
-
-def _passage(passage: Passage, redact: Redact) -> dict[str, Any]:
-    return {
-        **redact_all(passage.extras, redact),
-        "id": passage.id,
-        "title": passage.title,
-        "text": redact(passage.text),
-        "score": passage.score,
-        "rerank_score": passage.rerank_score,
-    }
+    if replaced:
+        connection.execute(_REPLACE[model], [{"row": old.id, **after} for old, after in replaced])
+    changed = {row["conversation_id"] for row in inserts} | {old.conversation_id for old, _ in replaced}
+    return changed, replaced
 
 
 def redacted_body(body: bytes, redact: Redact) -> bytes:
@@ -414,12 +312,16 @@ def redacted_body(body: bytes, redact: Redact) -> bytes:
 
 
 def replay(
-    db: Database, readers: dict[str, SourceReader], redact: Redact, settle: timedelta, now: datetime
+    db: Database, readers: Mapping[str, Reader], redact: Redact, settle: timedelta, now: datetime, only: str | None = None
 ) -> tuple[int, list[str]]:
-    """Read the unreadable deliveries again: how many went in, and why the others still cannot be read."""
+    """Read the unreadable deliveries again: how many went in, and why the others still cannot be read.
+
+    `only`: those of this source.
+    """
     table = table_of(models.Delivery)
+    waiting = select(table).where(table.c.state == models.DeliveryState.unreadable).order_by(table.c.id)
     with db.read() as session:
-        kept = session.execute(select(table).where(table.c.state == models.DeliveryState.unreadable).order_by(table.c.id)).all()
+        kept = session.execute(waiting.where(table.c.source == only) if only else waiting).all()
     accepted, still = 0, []
     for row in kept:
         name = f"{row.source} {row.external_id}"

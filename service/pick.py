@@ -15,8 +15,10 @@ from scoring import acquire
 from scoring.encoder import Encoder, Vectors
 from service.budget import POOL, RAISED, Budget, Filled, keep_to, quotas, share_out
 from service.db import Database, chunks, insert_into
+from service.filters import repeat_exchange
 from service.models import Evidence, Exchange, ItemState, ReviewItem, Round
 from service.settings import QueueSettings
+from service.settle import SETTLED
 from service.suggest import Suggestions
 from service.vectors import vectors_of
 
@@ -51,11 +53,13 @@ class Picker:
             reviewed = session.execute(
                 select(col(Exchange.question_hash))
                 .join(ReviewItem, col(ReviewItem.exchange_id) == col(Exchange.id))
+                .where(col(ReviewItem.strategy) != SETTLED)
                 .order_by(col(ReviewItem.id).desc())
                 .limit(1000)
             ).scalars()
             covered = [bytes(h) for h in reviewed]
-            decided = session.execute(select(func.count()).where(col(ReviewItem.state) == ItemState.done)).scalar_one()
+            done = select(func.count()).where(col(ReviewItem.state) == ItemState.done, col(ReviewItem.strategy) != SETTLED)
+            decided = session.execute(done).scalar_one()
         chosen = self._by_merit(rows, budget, signals, recent, self._vectors(covered), decided)
         picks = drawn | chosen
         suggestions = self._suggestions.of(sorted(picks))
@@ -79,7 +83,9 @@ class Picker:
         )
         filled = Filled(
             waiting=waiting,
-            today=count(col(ReviewItem.created_at) > now - DAY) if self._queue.daily_items is not None else 0,
+            today=count(col(ReviewItem.created_at) > now - DAY, col(ReviewItem.strategy) != SETTLED)
+            if self._queue.daily_items is not None
+            else 0,
             chance=count(col(ReviewItem.strategy) == "random"),
             further=count(col(ReviewItem.strategy) != "value", col(ReviewItem.round_id).is_not(None)),
             # The highest id stands for the count: counting a million rows each time would cost more than scoring.
@@ -95,8 +101,8 @@ class Picker:
         )
         eligible = ~col(Exchange.reviewed) & ~settled.exists()
         if self._queue.cluster_items is not None:
-            week = select(func.count()).where(same, col(ReviewItem.created_at) > now - WEEK).correlate(Exchange)
-            eligible &= week.scalar_subquery() < self._queue.cluster_items
+            week = select(func.count()).where(same, col(ReviewItem.created_at) > now - WEEK, col(ReviewItem.strategy) != SETTLED)
+            eligible &= week.correlate(Exchange).scalar_subquery() < self._queue.cluster_items
         return eligible
 
     def _candidates(self, session: Session, sample: Sequence[int], drawn: set[int], now: datetime) -> list[Any]:
@@ -218,6 +224,7 @@ class Picker:
         )
         for part in chunks([row.id for row in rows]):
             session.execute(update(Exchange).where(col(Exchange.id).in_(part)).values(reviewed=True))
+            repeat_exchange(session, part)
         log.info("items_added", count=len(rows), **counts)
         return len(rows)
 
@@ -242,7 +249,9 @@ def _strongest(session: Session, exchange_ids: Sequence[int]) -> dict[int, str]:
 def _recent_signals(session: Session, now: datetime) -> dict[str | None, int]:
     """How many items of the last week were chosen by merit, by the strongest signal of each; None: by no signal."""
     recent = session.execute(
-        select(col(ReviewItem.exchange_id)).where(col(ReviewItem.created_at) > now - WEEK, col(ReviewItem.strategy) != "random")
+        select(col(ReviewItem.exchange_id)).where(
+            col(ReviewItem.created_at) > now - WEEK, col(ReviewItem.strategy).not_in(["random", SETTLED])
+        )
     )
     exchange_ids = list(recent.scalars())
     signals = _strongest(session, exchange_ids)

@@ -3,14 +3,12 @@
 docs/quality.md says what each number means and how it comes about.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
-from typing import Any, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
-from sqlalchemy import select
-from sqlmodel import Session, col
+from sqlmodel import Session
 
 from scoring.estimates import (
     Estimate,
@@ -21,15 +19,11 @@ from scoring.estimates import (
     reviews_saved,
     share_of_failures,
 )
-from scoring.exposure import Array, Flags, Rounds, Stream, Weights, weigh
-from service.budget import POOL, RAISED
-from service.models import Conversation, Evidence, Exchange, ReviewItem, Round, Verdict, VerdictLabel
-from service.settings import SignalName
+from scoring.exposure import Array
+from service.budget import RAISED
+from service.quality_rows import SIGNALS, Asked, Groups, Part, read_asked
 
-MOST = 50_000
-"""The latest so many exchanges are what the numbers are about."""
 MOST_GROUPS = 30
-SIGNALS: tuple[str, ...] = get_args(SignalName)
 WORTH = 0.25
 """An alarm is worth a review if at least one in four is a failure."""
 LEAST_JUDGED = 20
@@ -95,36 +89,23 @@ class Quality:
     saved: Saved
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """The exchanges as arrays, and what they are grouped by; `evidence` holds each signal's probability, NaN without."""
-
-    stream: Stream
-    weights: Weights
-    source: list[str]
-    channel: list[str]
-    intent: list[str]
-    week: list[str]
-    evidence: Mapping[str, Array] = field(default_factory=dict)
-
-    def only(self, here: Flags) -> tuple[Stream, Weights]:
-        s, w = self.stream, self.weights
-        stream = Stream(s.arrived[here], s.priority[here], s.taken[here], s.by_chance[here], s.failed[here])
-        return stream, Weights(w.drawn[here], w.known[here])
-
-
-def measure(session: Session, now: datetime, thresholds: Mapping[str, float] | None = None) -> Quality:
+def measure(session: Session, now: datetime, thresholds: Mapping[str, float] | None = None, part: Part | None = None) -> Quality:
     """All numbers over the latest exchanges. `thresholds` are the settings' own, by signal."""
-    asked = _read(session)
+    return numbers(read_asked(session), now, thresholds, part)
+
+
+def numbers(asked: Asked, now: datetime, thresholds: Mapping[str, float] | None = None, part: Part | None = None) -> Quality:
+    """All numbers over the part of these exchanges."""
+    asked = asked.of(part or Part())
     overall = failure_rate(asked.stream, asked.weights)
-    merit = ~asked.stream.by_chance & ~np.isnan(asked.stream.failed)
+    merit = ~asked.stream.by_chance & asked.stream.judged
     return Quality(
         at=now,
         failure_rate=_number("all", overall, "of the answers fail"),
         by_source=_groups(asked, asked.source),
         by_channel=_groups(asked, asked.channel),
         by_intent=_groups(asked, asked.intent),
-        by_week=_groups(asked, asked.week, latest=True),
+        by_week=_groups(asked, asked.week(), latest=True),
         signals=[_worth(asked, name, (thresholds or {}).get(name, 0.0)) for name in SIGNALS],
         queue_precision=_number(
             "queue",
@@ -136,20 +117,20 @@ def measure(session: Session, now: datetime, thresholds: Mapping[str, float] | N
     )
 
 
-def _groups(asked: _Asked, names: list[str], latest: bool = False) -> list[Number]:
+def _groups(asked: Asked, groups: Groups, latest: bool = False) -> list[Number]:
     """The failure rate of each group: the largest ones, or the last ones by name."""
-    of = np.asarray(names)
-    groups, counts = np.unique(of, return_counts=True) if len(of) else (of, of)
-    order = np.arange(len(groups))[::-1] if latest else np.argsort(-counts, kind="stable")
+    counts = np.bincount(groups.of, minlength=len(groups.names))
+    by_name = sorted(np.flatnonzero(counts).tolist(), key=lambda i: groups.names[i], reverse=latest)
+    order = by_name if latest else sorted(by_name, key=lambda i: -counts[i])
     return [
-        _number(str(groups[i]), failure_rate(*asked.only(of == groups[i])), "of the answers fail") for i in order[:MOST_GROUPS]
+        _number(groups.names[i], failure_rate(*asked.only(groups.of == i)), "of the answers fail") for i in order[:MOST_GROUPS]
     ]
 
 
-def _worth(asked: _Asked, name: str, current: float) -> SignalWorth:
+def _worth(asked: Asked, name: str, current: float) -> SignalWorth:
     probability = asked.evidence[name]
     raised = np.nan_to_num(probability) >= max(RAISED, current)
-    judged = ~np.isnan(probability) & ~np.isnan(asked.stream.failed)
+    judged = ~np.isnan(probability) & asked.stream.judged
     return SignalWorth(
         name,
         _number(name, failure_rate(*asked.only(raised)), "of the answers that it speaks against fail"),
@@ -191,17 +172,17 @@ def _saved(overall: Estimate) -> Saved:
 
 
 def _number(name: str, of: Estimate, what: str) -> Number:
-    between = f"{_percent(of.low)} to {_percent(of.high)}"
+    between = f"{percentage(of.low)} to {percentage(of.high)}"
     if of.exchanges == 0:
         sentence = "There is nothing to measure yet."
     elif of.judged == 0:
         sentence = f"Not known: none of {of.exchanges:,} exchanges has a verdict."
     elif of.value is not None:
-        sentence = f"{_percent(of.value)} {what} (95 % interval {between}), by {_verdicts(of)}."
+        sentence = f"{percentage(of.value)} {what} (95 % interval {between}), by {_verdicts(of)}."
     else:
         sentence = f"Too few verdicts for a number: {between} {what}, by {_verdicts(of)}."
     if of.judged and of.blind >= 0.005:
-        sentence += f" Of {_percent(of.blind)} of the exchanges, chance has drawn none like them that is decided."
+        sentence += f" Of {percentage(of.blind)} of the exchanges, chance has drawn none like them that is decided."
     return Number(name, of.value, of.low, of.high, of.exchanges, of.judged, of.draws, of.failures, sentence)
 
 
@@ -210,80 +191,6 @@ def _verdicts(of: Estimate) -> str:
     return f"{of.judged:,} verdict{'' if of.judged == 1 else 's'}{drawn}, on {of.exchanges:,} exchanges"
 
 
-def _percent(share: float) -> str:
+def percentage(share: float) -> str:
+    """As pages, charts and sentences say it."""
     return f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"
-
-
-# --- rows into arrays ---------------------------------------------------------------------------------------------
-
-
-def _read(session: Session) -> _Asked:
-    rows = session.execute(
-        select(
-            col(Exchange.id), col(Exchange.source), col(Exchange.intent), col(Exchange.asked_at), col(Exchange.created_at),
-            col(Exchange.priority), col(Conversation.channel),
-        )
-        .join(Conversation, col(Conversation.id) == col(Exchange.conversation_id))
-        .order_by(col(Exchange.id).desc())
-        .limit(MOST)
-    ).all()[::-1]  # fmt: skip
-    place = {row.id: i for i, row in enumerate(rows)}
-    first = rows[0].id if rows else 0
-    rounds = session.execute(select(Round).order_by(col(Round.at), col(Round.id))).scalars().all()
-    number = {one.id: i for i, one in enumerate(rounds)}
-    at = np.array([one.at.timestamp() for one in rounds], dtype=np.float64)
-    taken = np.full(len(rows), -1, dtype=np.int64)
-    by_chance = np.zeros(len(rows), dtype=np.bool_)
-    failed = np.full(len(rows), np.nan)
-    for item in _items(session, first):
-        if (i := place.get(item.exchange_id)) is None:
-            continue
-        # What a person asked for belongs to no round: it left the pool as if the round before had taken it.
-        taken[i] = number.get(item.round_id, max(0, np.searchsorted(at, item.created_at.timestamp(), side="right") - 1))
-        by_chance[i] = item.strategy == "random"
-        if item.label is not None and item.label != VerdictLabel.unclear:
-            failed[i] = float(item.label != VerdictLabel.good)
-    arrived = np.maximum.accumulate(np.array([row.created_at.timestamp() for row in rows], dtype=np.float64))
-    stream = Stream(arrived, np.array([row.priority for row in rows], dtype=np.float64), taken, by_chance, failed)
-    made = Rounds(
-        at,
-        np.array([one.pool for one in rounds], dtype=np.float64),
-        np.array([one.counts.get("random", 0) for one in rounds], dtype=np.float64),
-    )
-    return _Asked(
-        stream,
-        weigh(stream, made, POOL),
-        source=[row.source for row in rows],
-        channel=[row.channel or "no channel" for row in rows],
-        intent=[row.intent or "no intent" for row in rows],
-        week=[_week(row.asked_at or row.created_at) for row in rows],
-        evidence=_evidence(session, first, place),
-    )
-
-
-def _items(session: Session, first: int) -> Iterable[Any]:
-    return session.execute(
-        select(
-            col(ReviewItem.exchange_id), col(ReviewItem.round_id), col(ReviewItem.strategy), col(ReviewItem.created_at),
-            col(Verdict.label),
-        )
-        .join(Verdict, (col(Verdict.item_id) == col(ReviewItem.id)) & col(Verdict.withdrawn_at).is_(None), isouter=True)
-        .where(col(ReviewItem.exchange_id) >= first)
-    )  # fmt: skip
-
-
-def _evidence(session: Session, first: int, place: Mapping[int, int]) -> dict[str, Array]:
-    found = {name: np.full(len(place), np.nan) for name in SIGNALS}
-    rows = session.execute(
-        select(col(Evidence.exchange_id), col(Evidence.name), col(Evidence.probability)).where(col(Evidence.exchange_id) >= first)
-    )
-    for exchange_id, name, probability in rows:
-        if name in found and exchange_id in place:
-            found[name][place[exchange_id]] = probability
-    return found
-
-
-def _week(at: datetime) -> str:
-    """The week's Monday."""
-    day: date = at.date()
-    return (day - timedelta(days=day.weekday())).isoformat()

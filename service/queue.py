@@ -8,8 +8,10 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlmodel import Session, col
 
-from service.claims import QueueFilter, matches
+from service import calibration
+from service.clusters import Cluster, Settled, cluster_of, settled
 from service.errors import NotFound
+from service.filters import QueueFilter, matches
 from service.models import (
     Article,
     Conversation,
@@ -19,11 +21,13 @@ from service.models import (
     Exchange,
     Feedback,
     ItemState,
+    NamedQueue,
     Reviewer,
     ReviewItem,
     Turn,
     Verdict,
 )
+from service.outcomes import FLAGGED_AGAIN, flagged_again
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,12 @@ class Detail:
     verdicts: list[tuple[Verdict, str]]
     """(verdict, reviewer's name), latest first."""
     cluster_size: int
+    cluster: Cluster
+    """The look-alikes that the decision may settle; none once it is made."""
+    settled: dict[int, Settled]
+    """By verdict."""
+    flagged_again: Sequence[Exchange]
+    """What was asked after the item's correction was published, where it reopened for that."""
     holder: str | None
     draft: dict[str, Any] | None
     intents: list[str]
@@ -92,17 +102,24 @@ def counts(session: Session, now: datetime) -> Counts:
     by_state: dict[str, int] = dict(
         session.execute(select(col(ReviewItem.state), func.count()).group_by(col(ReviewItem.state))).all()
     )
-    held = session.execute(
-        select(func.count()).where(col(ReviewItem.state) == ItemState.open, col(ReviewItem.claimed_until) > now)
-    ).scalar_one()
     return Counts(
         open=by_state.get(ItemState.open, 0),
-        held=held,
+        held=held_items(session, now),
         done=by_state.get(ItemState.done, 0),
         not_reviewable=by_state.get(ItemState.not_reviewable, 0),
         exchanges=session.execute(select(func.count()).select_from(Exchange)).scalar_one(),
         unscored=session.execute(select(func.count()).where(col(Conversation.due_at).is_not(None))).scalar_one(),
     )
+
+
+def open_items(session: Session) -> int:
+    return int(session.execute(select(func.count()).where(col(ReviewItem.state) == ItemState.open)).scalar_one())
+
+
+def held_items(session: Session, now: datetime) -> int:
+    """Items that somebody is reviewing."""
+    held = (col(ReviewItem.state) == ItemState.open, col(ReviewItem.claimed_until) > now, ~col(ReviewItem.reserved))
+    return int(session.execute(select(func.count()).where(*held)).scalar_one())
 
 
 def rows(
@@ -169,7 +186,10 @@ def detail(session: Session, item_id: int, reviewer_id: int | None, now: datetim
     item, exchange, conversation = found
     names = _names(session)
     draft = session.get(Draft, (item_id, reviewer_id)) if reviewer_id is not None else None
-    verdicts = session.execute(select(Verdict).where(col(Verdict.item_id) == item_id).order_by(col(Verdict.id).desc())).scalars()
+    rows = select(Verdict).where(col(Verdict.item_id) == item_id).order_by(col(Verdict.id).desc())
+    verdicts = session.execute(rows).scalars().all()
+    if reviewer_id is not None and (veiled := calibration.veil(session, item, reviewer_id)) is not None:
+        item, verdicts = veiled
     return Detail(
         item=item,
         exchange=exchange,
@@ -177,7 +197,9 @@ def detail(session: Session, item_id: int, reviewer_id: int | None, now: datetim
         turns=turns_of(session, conversation.id or 0),
         feedback=list(
             session.execute(
-                select(Feedback).where(col(Feedback.conversation_id) == conversation.id).order_by(col(Feedback.id))
+                select(Feedback)
+                .where(col(Feedback.conversation_id) == conversation.id, ~col(Feedback.withdrawn))
+                .order_by(col(Feedback.id))
             ).scalars()
         ),
         evidence=list(
@@ -190,10 +212,28 @@ def detail(session: Session, item_id: int, reviewer_id: int | None, now: datetim
         articles=_nearest(session, item.suggestions.get("articles", [])),
         verdicts=[(verdict, names.get(verdict.reviewer_id, "?")) for verdict in verdicts],
         cluster_size=session.execute(select(func.count()).where(col(Exchange.cluster_id) == exchange.cluster_id)).scalar_one(),
+        cluster=cluster_of(session, exchange, reviewer_id, now) if item.state == ItemState.open else Cluster([], 0),
+        settled=settled(session, verdicts),
+        flagged_again=flagged_again(session, item_id) if item.remark == FLAGGED_AGAIN else [],
         holder=_holder(item, names, now),
         draft=draft.content if draft else None,
         intents=known_intents(session, exchange.source),
     )
+
+
+def exchange_of(session: Session, item_id: int) -> Exchange:
+    """The item's exchange.
+
+    Raises
+    ------
+    NotFound
+        There is no such item.
+    """
+    mine = select(Exchange).join(ReviewItem, col(ReviewItem.exchange_id) == col(Exchange.id))
+    found: Exchange | None = session.execute(mine.where(col(ReviewItem.id) == item_id)).scalar_one_or_none()
+    if found is None:
+        raise NotFound(f"there is no item {item_id}")
+    return found
 
 
 def turns_of(session: Session, conversation_id: int) -> list[Turn]:
@@ -256,6 +296,20 @@ def _nearest(session: Session, near: list[dict[str, Any]]) -> list[Nearest]:
     return sorted((Nearest(article, wanted[article.id]) for article in found), key=lambda one: -one.similarity)
 
 
+def articles_beside(session: Session, item_id: int) -> list[Nearest]:
+    """The articles nearest to the item's question, as they are now.
+
+    Raises
+    ------
+    NotFound
+        There is no such item.
+    """
+    item = session.get(ReviewItem, item_id)
+    if item is None:
+        raise NotFound(f"there is no item {item_id}")
+    return _nearest(session, item.suggestions.get("articles", []))
+
+
 def _names(session: Session) -> dict[int, str]:
     return dict(session.execute(select(col(Reviewer.id), col(Reviewer.name))).all())
 
@@ -302,7 +356,9 @@ def told(session: Session, conversation_id: int) -> Whole:
         evidence.setdefault(one.exchange_id, []).append(one)
     turns = session.execute(select(Turn).where(col(Turn.conversation_id) == conversation_id)).scalars()
     feedback = session.execute(
-        select(Feedback).where(col(Feedback.conversation_id) == conversation_id).order_by(col(Feedback.id))
+        select(Feedback)
+        .where(col(Feedback.conversation_id) == conversation_id, ~col(Feedback.withdrawn))
+        .order_by(col(Feedback.id))
     ).scalars()
     return Whole(conversation, in_order(list(turns)), list(feedback), [(e, i) for e, i in exchanges], evidence)
 
@@ -320,7 +376,9 @@ def verdicts_of(session: Session, item_ids: Sequence[int]) -> dict[int, tuple[st
 def filter_choices(session: Session) -> dict[str, list[str]]:
     """What the queue can be filtered by: what there is among its items."""
     sources = select(col(Exchange.source)).join(ReviewItem, col(ReviewItem.exchange_id) == col(Exchange.id)).distinct()
+    queues = select(col(NamedQueue.name)).order_by(col(NamedQueue.name))
     return {
+        "queue": list(session.execute(queues).scalars()),
         "source": sorted(session.execute(sources).scalars()),
         "strategy": sorted(session.execute(select(col(ReviewItem.strategy)).distinct()).scalars()),
     }

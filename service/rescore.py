@@ -247,7 +247,7 @@ def _store(session: Session, changes: Sequence[_Change], versions: Mapping[str, 
     if queued:
         session.execute(
             update(items).where(items.c.exchange_id == bindparam("exchange"), items.c.state == ItemState.open),
-            [{"exchange": change.row.id, "priority": change.weighed.priority} for change in queued],
+            [{"exchange": one.row.id, "priority": one.weighed.priority, "intent": one.intent} for one in queued],
         )
     anew = [change for change in still if change.asked_anew]
     for part in chunks([change.row.id for change in anew]):

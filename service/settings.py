@@ -1,6 +1,7 @@
 """All settings: environment (TRIAGE_...), then triage.toml, then the local file that `triage init` writes."""
 
 import tomllib
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -23,9 +24,9 @@ SignalName = Literal["intent_confidence", "answer_relevance", "user_frustration"
 class SourceSettings(BaseModel):
     """A platform that sends to /hooks/{name}."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="allow")
 
-    kind: str = Field("standard", description="which parser: a registered source, such as 'standard'")
+    kind: str = Field("standard", description="which parser: a registered source; its own options stand beside")
     secrets: list[SecretStr] = Field(default=[], description="signing secrets; several while one is being rotated")
 
 
@@ -35,6 +36,17 @@ class SinkSettings(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     kind: str = Field("markdown", description="which writer: a registered sink; its own options stand beside")
+
+
+class PullSettings(BaseModel):
+    """A platform that is asked for what is new."""
+
+    model_config = ConfigDict(extra="allow")
+
+    kind: str = Field(description="which reader: a registered pull, such as 'rasa_sql'; its own options stand beside")
+    every_minutes: float = Field(5.0, ge=0, le=10_080, description="how often the worker asks; 0: only `triage pull NAME` does")
+    source: str | None = Field(None, min_length=1, description="the source (bot) of its conversations; without it NAME")
+    start: datetime | None = Field(None, description="nothing older than this is asked for")
 
 
 class QueueSettings(BaseModel):
@@ -59,6 +71,7 @@ class QueueSettings(BaseModel):
     )
     look_alike: float = Field(0.82, gt=0, le=1, description="cosine from which two questions count as asking the same")
     lease_seconds: int = Field(900, ge=30, description="how long an item stays with a reviewer without a sign of life")
+    undo_seconds: int = Field(20, ge=0, le=3600, description="how long a decision can be undone; nothing of it goes out before")
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
@@ -86,6 +99,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address that the web process listens on")
     port: int = Field(8000, ge=0, le=65535, description="port that the web process listens on")
     sources: dict[str, SourceSettings] = Field(default={}, description="platforms by name; each receives at /hooks/NAME")
+    pulls: dict[str, PullSettings] = Field(default={}, description="platforms that are asked for what is new, by name")
     sinks: dict[str, SinkSettings] = Field(default={}, description="knowledge bases by name")
     replay_window_seconds: int = Field(300, ge=1, description="how old (or early) a delivery's timestamp may be")
     body_limit_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="largest request body; larger ones get 413")

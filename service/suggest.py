@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlmodel import col
 
 from scoring.encoder import Encoder
@@ -28,7 +29,7 @@ SAME_QUESTION = 0.9
 class _Articles:
     """The active articles' questions, and articles as a whole, as vectors; kept until an article changes."""
 
-    last_version: int = 0
+    last_version: tuple[int, datetime] | None = None
     ids: list[int] = field(default_factory=list)
     questions: Any = None
     wholes: dict[int, tuple[str, Any]] = field(default_factory=dict)
@@ -74,7 +75,10 @@ class Suggestions:
 
     def _refresh_articles(self) -> None:
         with self._db.read() as session:
-            last = session.execute(select(func.max(col(ArticleVersion.id)))).scalar_one() or 0
+            # With its time: SQLite gives the id of a version that was undone to the next one.
+            latest = select(col(ArticleVersion.id), col(ArticleVersion.changed_at)).order_by(col(ArticleVersion.id).desc())
+            found = session.execute(latest.limit(1)).first()
+            last = (found.id, found.changed_at) if found else None
             if last == self._articles.last_version:
                 return
             active = session.execute(select(Article).where(col(Article.status) == ArticleStatus.active)).scalars().all()

@@ -33,10 +33,13 @@ def from_wire(conversation: wire.Conversation) -> Transcript:
                     turn.intent.name,
                     turn.intent.confidence,
                     tuple((ranked.name, ranked.confidence) for ranked in turn.intent.ranking),
+                    turn.intent.scale,
                 ),
                 retrieval=None
                 if turn.retrieval is None
-                else tuple(Passage(p.id, p.title, p.text, p.score, p.rerank_score) for p in turn.retrieval),
+                else tuple(
+                    Passage(p.id, p.title, p.text, p.score, p.rerank_score, p.scale, p.rerank_scale) for p in turn.retrieval
+                ),
                 feedback=tuple(
                     Feedback(f.rating, f.scale, f.comment, f.at) for f in sorted(turn.feedback, key=lambda f: f.at or LONG_AGO)
                 ),
@@ -54,10 +57,14 @@ def load_transcripts(session: Session, ids: Sequence[int]) -> tuple[dict[int, Tr
     for part in chunks(ids):
         for conversation in session.execute(select(models.Conversation).where(col(models.Conversation.id).in_(part))).scalars():
             conversations[conversation.id or 0] = conversation
-        for turn in session.execute(select(models.Turn).where(col(models.Turn.conversation_id).in_(part))).scalars():
+        for turn in session.execute(
+            select(models.Turn).where(col(models.Turn.conversation_id).in_(part), ~col(models.Turn.removed))
+        ).scalars():
             turns.setdefault(turn.conversation_id, []).append(turn)
         for given in session.execute(
-            select(models.Feedback).where(col(models.Feedback.conversation_id).in_(part)).order_by(col(models.Feedback.id))
+            select(models.Feedback)
+            .where(col(models.Feedback.conversation_id).in_(part), ~col(models.Feedback.withdrawn))
+            .order_by(col(models.Feedback.id))
         ).scalars():
             feedback.setdefault(given.conversation_id, []).append(given)
     transcripts = {i: to_transcript(conversations[i], in_order(turns.get(i, [])), feedback.get(i, [])) for i in conversations}
@@ -95,10 +102,22 @@ def _intent(stored: Mapping[str, Any] | None) -> Intent | None:
     if stored is None:
         return None
     ranking = tuple((ranked["name"], ranked["confidence"]) for ranked in stored.get("ranking") or ())
-    return Intent(stored.get("name"), stored.get("confidence"), ranking)
+    return Intent(stored.get("name"), stored.get("confidence"), ranking, _told(stored, "scale"))
 
 
 def _passage(stored: Mapping[str, Any]) -> Passage:
     return Passage(
-        stored.get("id"), stored.get("title"), stored.get("text") or "", stored.get("score"), stored.get("rerank_score")
+        stored.get("id"),
+        stored.get("title"),
+        stored.get("text") or "",
+        stored.get("score"),
+        stored.get("rerank_score"),
+        _told(stored, "scale"),
+        _told(stored, "rerank_scale"),
     )
+
+
+def _told(stored: Mapping[str, Any], name: str) -> str | None:
+    """Rows that are older than this field may hold something else of the platform's under its name."""
+    told = stored.get(name)
+    return told if isinstance(told, str) else None

@@ -200,7 +200,7 @@ class Triage:
             session.execute(delete(Evidence).where(col(Evidence.exchange_id).in_(part)))
         session.execute(
             update(items).where(items.c.exchange_id == bindparam("exchange"), items.c.state == ItemState.open),
-            [{"exchange": key, "priority": rows[i]["priority"]} for i, key in in_order],
+            [{"exchange": key, "priority": rows[i]["priority"], "intent": rows[i]["intent"]} for i, key in in_order],
         )
         for i, key in place.items():
             if bytes(known[key].question_hash) != rows[i]["question_hash"]:

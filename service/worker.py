@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -12,23 +13,65 @@ from connectors.articles import Sink
 from service import publish
 from service.db import Database
 from service.logs import place_of
+from service.searching.index import index_due
 from service.settings import Settings
+from service.traces import tell_due
+
+if TYPE_CHECKING:
+    from service.pulls import Job
 
 log = structlog.get_logger()
 PICK_EVERY_SECONDS = 2.0
 LEARN_EVERY_SECONDS = 10.0
+WATCH_EVERY_SECONDS = 10.0
+PULL_LOOK_SECONDS = 1.0
 STOP_SECONDS = 5.0
 
 
 def run(settings: Settings, db: Database, sinks: Mapping[str, Sink], stop: threading.Event) -> None:
     """Until `stop` is set. Publishing has a thread of its own, so that a slow knowledge base never delays scoring."""
     pushing = threading.Thread(target=_loop, args=(lambda: _sync(db, sinks), stop, settings), name="publish")
+    pulling = _start_pulls(settings, db, stop)
+    # Words are cut and spans joined without a model: what came in is found while scoring is busy.
+    settle = timedelta(seconds=settings.settle_seconds)
+    indexing = threading.Thread(
+        target=_loop, args=(lambda: index_due(db) + tell_due(db, settle, datetime.now(UTC)), stop, settings), name="index"
+    )
     pushing.start()
+    indexing.start()
     try:
         _score(settings, db, stop)
     finally:
         stop.set()
         pushing.join()
+        indexing.join()
+        for thread in pulling:
+            thread.join(STOP_SECONDS)  # a page that takes longer is dropped with the process: it is stored whole or not at all
+
+
+def _start_pulls(settings: Settings, db: Database, stop: threading.Event) -> list[threading.Thread]:
+    """A thread for each pull, so that a slow platform delays no other."""
+    if not settings.pulls:
+        return []
+    from connectors.pulls.http import make_client
+    from service.privacy import make_redact
+    from service.pulls import make_jobs, pull_if_due
+
+    redact = make_redact(settings.redact, settings.redact_phone_regions)
+    settle = timedelta(seconds=settings.settle_seconds)
+    rng = Random()  # noqa: S311 - spreads waiting times, guards nothing
+
+    def start(job: "Job") -> threading.Thread:
+        def step() -> int:
+            done = pull_if_due(db, job, redact, settle, lambda: datetime.now(UTC), rng, stop)
+            stop.wait(PULL_LOOK_SECONDS)
+            return done
+
+        thread = threading.Thread(target=_loop, args=(step, stop, settings), name=f"pull {job.name}", daemon=True)
+        thread.start()
+        return thread
+
+    return [start(job) for job in make_jobs(settings, make_client()).values()]
 
 
 def _score(settings: Settings, db: Database, stop: threading.Event) -> None:
@@ -38,10 +81,13 @@ def _score(settings: Settings, db: Database, stop: threading.Event) -> None:
     from service.learn.intents import IntentModels, encode_examples
     from service.learn.platform import Calibrations
     from service.learn.weights import LiveWeights
+    from service.replay import replay_due
     from service.rescore import rescore_due
     from service.scorers import make_scorer
+    from service.searching.meaning import answer_due
     from service.triage import Triage
     from service.vectors import StoredVectors, make_past
+    from service.watch import watch_due
 
     started = time.monotonic()
     encoder = make_encoder(settings.encoder, settings.precision, settings.threads)
@@ -52,13 +98,15 @@ def _score(settings: Settings, db: Database, stop: threading.Event) -> None:
     models, platform, weights = IntentModels(db, encoder), Calibrations(db), LiveWeights(db)
     log.info("worker_ready", encoder=encoder.digest, seconds=round(time.monotonic() - started, 1))
     rng = Random()  # noqa: S311 - draws a sample, guards nothing
-    last_pick = last_read = 0.0
+    last_pick = last_read = last_watch = 0.0
 
     def step() -> int:
-        nonlocal last_pick, last_read
+        nonlocal last_pick, last_read, last_watch
         if time.monotonic() - last_read > LEARN_EVERY_SECONDS:
             last_read = time.monotonic()
             encode_examples(db, encoder)  # here, for the encoder is this thread's
+        answered = answer_due(db, encoder, past, datetime.now(UTC))  # first: somebody waits for it
+        answered += replay_due(db, scorer.encoder, settings.queue.look_alike, datetime.now(UTC), scorer.entailment)
         intents, weighing = models.current(), weights.current()
         scored = triage.score_due(intents, datetime.now(UTC), settings.score_batch, platform.current(), weighing)
         rescored = rescore_due(db, scorer, encoder.digest, intents, weighing, datetime.now(UTC))
@@ -66,7 +114,10 @@ def _score(settings: Settings, db: Database, stop: threading.Event) -> None:
         if time.monotonic() - last_pick > PICK_EVERY_SECONDS or (scored and scored < settings.score_batch):
             added = triage.pick_due(datetime.now(UTC), rng)
             last_pick = time.monotonic()
-        return scored + rescored + added
+        if time.monotonic() - last_watch > WATCH_EVERY_SECONDS:
+            added += watch_due(db, scorer.encoder, datetime.now(UTC))
+            last_watch = time.monotonic()
+        return answered + scored + rescored + added
 
     learn = threading.Thread(
         target=_loop, args=(lambda: _learn(settings, db, encoder.digest, stop), stop, settings), name="learn", daemon=True

@@ -13,6 +13,8 @@ from random import Random
 from typing import Any
 
 import pytest
+import structlog
+from argon2 import PasswordHasher
 from sqlalchemy import create_engine, select, text
 from sqlalchemy.engine import make_url
 from sqlmodel import col
@@ -28,15 +30,26 @@ from scoring.encoder import Encoder, HashingEncoder, SentenceEncoder, Vectors
 from scoring.scorer import Scorer
 from service import auth
 from service.db import Database, table_of
-from service.ingest import gather, store
+from service.ingest import store
 from service.migrate import upgrade
 from service.models import ReviewItem, Scope
 from service.privacy import make_redact
 from service.settings import QueueSettings, Settings, SinkSettings, SourceSettings
+from service.told import gather
 from service.triage import Triage
 from service.vectors import StoredVectors, make_past
 
+pytest_plugins = ["browser"]
+# A hash tells its own cost: reading takes any. At its usual cost, hashing was a third of the time of all tests.
+auth.HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 SECRET = "whsec_dGVzdC1zZWNyZXQtMDEyMzQ1Njc4OWFiY2RlZg=="
+
+
+@pytest.fixture(autouse=True)
+def _logging_ends_with_the_test() -> Iterator[None]:
+    """A command sets up logging to its own standard error, which is closed after it."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
@@ -136,7 +149,7 @@ def make_settings(url: str, folder: Path, **changes: object) -> Settings:
         "sinks": {"folder": SinkSettings(kind="markdown", path=str(folder / "knowledge-base"))},
         "encoder": "hashing",
         "settle_seconds": 600,
-        "queue": QueueSettings(review_rate=0.2),
+        "queue": QueueSettings(review_rate=0.2, undo_seconds=0),
         "worker_idle_seconds": 0.05,
     }
     return Settings(**{**given, **changes})

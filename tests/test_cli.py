@@ -30,6 +30,7 @@ COMMANDS = [
     "import",
     "score",
     "seed",
+    "pull",
     "report",
     "intents fit",
     "intents predict",

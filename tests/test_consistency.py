@@ -3,10 +3,11 @@
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import NOW, fill_queue, make_disliked, rows_of
+from conftest import NOW, fill_queue, make_disliked, make_settings, rows_of
 
 from scoring.contradiction import inputs, model_pairs, read
 from scoring.differences import repeats
@@ -17,8 +18,8 @@ from scoring.signals.answer_consistency import AnswerConsistency
 from scoring.signals.base import Evidence
 from scoring.transcripts import Role, Transcript, Turn
 from scoring.vectors import MemoryVectors
-from service.claims import QueueFilter
 from service.db import Database
+from service.filters import QueueFilter
 from service.models import ReviewItem
 from service.queue import detail
 from service.views.forms import DecisionForm
@@ -313,7 +314,7 @@ def test_an_item_shows_both_answers_side_by_side_with_what_differs(db: Database,
 
     with db.read() as session:
         told = detail(session, item.id, None, NOW)
-    shown = item_shown(told, 0, NOW, QueueFilter(), DecisionForm(), timedelta(minutes=5))["two_answers"]
+    shown = item_shown(told, 0, NOW, QueueFilter(), DecisionForm(), make_settings(db.url, Path()))["two_answers"]
 
     assert ["".join(text for text, _ in side["pieces"]) for side in shown] in (
         ["Yes, it is open.", "No, it is closed."],

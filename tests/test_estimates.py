@@ -268,3 +268,42 @@ def test_false_alarms_raise_the_threshold_and_too_few_do_not() -> None:
     assert best_threshold(probability, failed, worth=0.25, current=0.5) == pytest.approx(0.8)
     assert best_threshold(probability[:3], failed[:3] * 0, worth=0.25, current=0.5) in (None, 0.95)
     assert best_threshold(probability, np.ones(300), worth=0.25, current=0.5) is None
+
+
+# --- settled with another -----------------------------------------------------------------------------------------
+
+
+def test_what_was_settled_with_another_is_right_on_average_and_is_no_review() -> None:
+    rng, failed = Random(4), np.zeros(200, dtype=bool)
+    failed[150:190] = True  # look-alikes that fail together, of which merit sees some
+    values, counts = [], []
+    for _ in range(200):
+        stream, rounds = two_rounds(rng, failed, np.linspace(0, 1, 200))
+        settled = failed & (stream.taken < 0) & (np.arange(200) >= 170)  # not drawn: settled after the first round
+        taken = np.where(settled, 0, stream.taken)
+        told = np.where(settled, 1.0, stream.failed)
+        whole = make_stream(200, priority=stream.priority, taken=taken, by_chance=stream.by_chance, failed=told, settled=settled)
+        estimate = failure_rate(whole, weigh(whole, rounds, WINDOW))
+        values.append((estimate.low + estimate.high) / 2 if estimate.value is None else estimate.value)
+        counts.append((estimate.judged, int(np.sum(~np.isnan(stream.failed)))))
+
+    assert np.mean(values) == pytest.approx(0.2, abs=0.04)
+    assert all(judged == reviewed for judged, reviewed in counts)
+
+
+def test_what_was_settled_does_not_speak_for_what_waits() -> None:
+    taken = np.array([0] * 8 + [1] * 2 + [-1] * 10)
+    by_chance = np.array([False] * 8 + [True] * 2 + [False] * 10)
+    failed = np.array([1.0] * 6 + [0.0, np.nan] + [0.0, 0.0] + [np.nan] * 10)
+    settled = np.array([True] * 6 + [False] * 14)
+    rounds = make_rounds((0, 20, 2), (1, 12, 2))
+
+    def rate(**changes: Any) -> Any:
+        stream = make_stream(20, priority=np.full(20, 0.5), taken=taken, by_chance=by_chance, failed=failed, **changes)
+        return failure_rate(stream, weigh(stream, rounds, WINDOW))
+
+    with_it, as_reviews = rate(settled=settled), rate()
+
+    assert (with_it.judged, with_it.failures, as_reviews.failures) == (3, 0, 6)
+    assert with_it.low < as_reviews.low
+    assert share_of_failures(make_stream(0), Weights(np.zeros(0), np.zeros(0)), np.zeros(0, dtype=bool)).value is None

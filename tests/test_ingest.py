@@ -24,8 +24,8 @@ from service.privacy import make_redact
 PLAIN = make_redact(False, [])
 CONTENT = {
     Conversation: ("source", "external_id", "channel", "started_at", "closed", "closed_at", "details"),
-    Turn: ("external_id", "role", "text", "at", "edited_at", "position", "intent", "retrieval", "details"),
-    Feedback: ("external_id", "turn_external_id", "rating", "scale", "comment", "at", "details"),
+    Turn: ("external_id", "role", "text", "at", "edited_at", "position", "intent", "retrieval", "details", "removed"),
+    Feedback: ("external_id", "turn_external_id", "rating", "scale", "comment", "at", "details", "withdrawn"),
 }
 
 
@@ -115,6 +115,13 @@ _event = st.one_of(
         {"type": st.just("feedback_given"), "conversation_id": _small, "turn_id": st.none() | _small, "feedback": _feedback}
     ),
     st.fixed_dictionaries({"type": st.just("conversation_closed"), "conversation_id": _small, "at": _moments}),
+    st.fixed_dictionaries(
+        {"type": st.just("turn_removed"), "conversation_id": _small, "turn_id": _small},
+        optional={"role": st.sampled_from(["user", "bot"]), "metadata": _metadata},
+    ),
+    st.fixed_dictionaries(
+        {"type": st.just("feedback_withdrawn"), "conversation_id": _small, "feedback_id": _small, "at": _moments}
+    ),
 )
 
 

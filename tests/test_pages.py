@@ -2,27 +2,23 @@
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from itertools import count
-from typing import Any
+from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx import Response
+from items import EARLY, let_the_lease_pass, make_article, make_item
 from sqlalchemy import select, update
 from sqlmodel import col
 
-from service import articles, auth, queue
+from service import auth, queue
 from service.app import create_app
 from service.db import Database
 from service.models import (
     Article,
-    Conversation,
     Draft,
-    Evidence,
-    Exchange,
     Feedback,
     ItemState,
     Publication,
@@ -35,103 +31,6 @@ from service.settings import Settings
 
 PAGE = {"accept": "text/html,application/xhtml+xml"}
 PASSWORD = "a long enough password"
-EARLY = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
-_numbers = count(1)
-
-
-def make_item(
-    db: Database,
-    question: str = "Can I return worn shoes?",
-    answer: str = "We ship to all of Europe.",
-    follow_up: str | None = "That is not what I asked",
-    priority: float = 0.8,
-    signal: str = "answer_relevance",
-    note: str = "The answer seems to speak of something else than the question.",
-    probability: float = 0.9,
-    turns_around: int = 0,
-    suggestions: dict[str, Any] | None = None,
-    source: str = "standard",
-    state: str = ItemState.open,
-) -> int:
-    """A scored exchange in its conversation, chosen for review."""
-    n = next(_numbers)
-    said = [("user" if i % 2 == 0 else "bot", f"before {i}") for i in range(turns_around)]
-    asked = len(said)
-    said += [("user", question), ("bot", answer)] + ([("user", follow_up)] if follow_up else [])
-    said += [("bot" if i % 2 == 0 else "user", f"later {i}") for i in range(turns_around)]
-    with db.write() as session:
-        conversation = Conversation(
-            source=source, external_id=f"c{n}", channel="web", started_at=EARLY, received_at=EARLY, details={}
-        )
-        session.add(conversation)
-        session.flush()
-        for place, (role, text) in enumerate(said):
-            session.add(
-                Turn(
-                    conversation_id=conversation.id,
-                    external_id=f"t{place}",
-                    role=role,
-                    text=text,
-                    at=EARLY + timedelta(seconds=place),
-                    position=place,
-                    received_at=EARLY,
-                    details={},
-                )
-            )
-        exchange = Exchange(
-            conversation_id=conversation.id,
-            source=source,
-            turn_id=f"t{asked + 1}",
-            turn_ids=[f"t{asked + 1}"],
-            question=question,
-            answer=answer,
-            question_hash=n.to_bytes(16, "big"),
-            intent=None,
-            asked_at=EARLY,
-            priority=priority,
-            uncertainty=0.1,
-            because=note,
-            versions={},
-            created_at=EARLY,
-            scored_at=EARLY,
-            reviewed=True,
-        )
-        session.add(exchange)
-        session.flush()
-        exchange.cluster_id = exchange.id
-        session.add(
-            Evidence(
-                exchange_id=exchange.id,
-                name=signal,
-                value=probability,
-                probability=probability,
-                turn_ids=[f"t{asked}", f"t{asked + 1}"],
-                note=note,
-                detail={"cosine": 0.12},
-            )
-        )
-        item = ReviewItem(
-            exchange_id=exchange.id,
-            cluster_id=exchange.id,
-            state=state,
-            priority=priority,
-            strategy="value",
-            propensity=1.0,
-            reason="chosen because it is likely wrong",
-            suggestions=suggestions or {},
-            created_at=EARLY,
-        )
-        session.add(item)
-        session.flush()
-        assert item.id is not None
-        return item.id
-
-
-def make_article(db: Database, question: str = "Which shoes can I return?", answer: str = "Unworn ones.") -> int:
-    with db.write() as session:
-        article = articles.save_article(session, articles.Content(question, answer), ["folder"], EARLY, origin="import")
-        assert article.id is not None
-        return article.id
 
 
 def sign_in(client: TestClient, name: str = "anna") -> TestClient:
@@ -150,11 +49,6 @@ def take_next(client: TestClient) -> tuple[int, str]:
     found = re.match(r"/items/(\d+)\?", location)
     assert found, location
     return int(found[1]), fence_in(location)
-
-
-def let_the_lease_pass(db: Database, item_id: int) -> None:
-    with db.write() as session:
-        session.execute(update(ReviewItem).where(col(ReviewItem.id) == item_id).values(claimed_until=EARLY))
 
 
 @pytest.fixture
@@ -515,6 +409,61 @@ def test_a_decided_item_can_be_sent_back_and_shows_its_withdrawn_verdict(anna: T
     assert "Take this item" in page
 
 
+def test_the_script_is_told_what_comes_next_and_what_is_wrong(anna: TestClient, db: Database) -> None:
+    make_item(db, priority=0.9)
+    following = make_item(db, priority=0.5)
+    item_id, fence = take_next(anna)
+    by_script = {"accept": "application/json"}
+
+    refused = anna.post(f"/items/{item_id}/decide", data={"fence": fence}, headers=by_script)
+    saved = anna.post(f"/items/{item_id}/decide", data={"fence": fence, "label": "good"}, headers=by_script)
+    again = anna.post(f"/items/{item_id}/decide", data={"fence": fence, "label": "good"}, headers=by_script)
+
+    assert (refused.status_code, "Choose a verdict" in refused.json()["detail"]) == (422, True)
+    assert saved.json()["next"].startswith(f"/items/{following}?fence=")
+    assert saved.json()["next"] == again.json()["next"]
+
+
+def test_the_page_that_follows_is_given_ahead_and_is_nobody_elses(anna: TestClient, ben: TestClient, db: Database) -> None:
+    make_item(db, priority=0.9)
+    following = make_item(db, priority=0.5)
+    item_id, fence = take_next(anna)
+
+    ahead = anna.post(f"/items/{item_id}/next", data={"fence": fence})
+    nothing_free = ben.post("/queue/next").headers["location"]
+    not_mine = ben.post(f"/items/{item_id}/next", data={"fence": fence}, headers={"accept": "application/json"})
+    saved = anna.post(f"/items/{item_id}/decide", data={"fence": fence, "label": "good"}, headers={"accept": "application/json"})
+
+    assert 'id="decision-form"' in ahead.text
+    assert ahead.headers["content-location"].startswith(f"/items/{following}?fence=")
+    assert saved.json()["next"] == ahead.headers["content-location"]
+    assert nothing_free.startswith("/queue?")
+    assert not_mine.status_code == 409
+
+
+def test_an_undo_that_comes_too_late_points_to_sending_back(anna: TestClient, db: Database) -> None:
+    make_item(db)
+    item_id, fence = take_next(anna)
+    anna.post(f"/items/{item_id}/decide", data={"fence": fence, "label": "good"})
+
+    answer = anna.post(f"/items/{item_id}/undo")
+
+    assert answer.status_code == 409
+    assert "send the item back instead" in answer.text
+    assert f'action="/items/{item_id}/send-back"' in answer.text
+
+
+def test_what_a_text_changes_in_its_article_is_shown_and_for_another_one_nothing(anna: TestClient, db: Database) -> None:
+    article_id = make_article(db, answer="Unworn <b>ones</b>.")
+    item_id = make_item(db, suggestions={"articles": [{"article_id": article_id, "similarity": 0.9}]})
+
+    shown = anna.post(f"/items/{item_id}/difference", data={"article": str(article_id), "answer": "Worn <b>ones</b>."}).text
+    nothing = anna.post(f"/items/{item_id}/difference", data={"article": "999", "answer": "Worn."}).text
+
+    assert "<del>Unworn </del><ins>Worn </ins>&lt;b&gt;ones&lt;/b&gt;." in shown
+    assert nothing.strip() == ""
+
+
 def test_what_people_wrote_is_shown_and_never_run(anna: TestClient, db: Database) -> None:
     attack = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'><svg/onload=alert(1)>"
     item_id = make_item(db, question=attack, answer=attack, follow_up=attack, note=attack)
@@ -683,4 +632,4 @@ def test_the_counts_stand_on_the_queue(anna: TestClient, db: Database) -> None:
     page = anna.get("/queue").text
 
     assert counts.held == 1
-    assert re.search(r"Being reviewed</dt><dd>1</dd>", page)
+    assert 'Being reviewed</dt><dd data-count="held">1</dd>' in page

@@ -186,7 +186,7 @@ def test_a_released_item_is_free_and_a_skipped_one_is_free_for_others(db: Databa
         claims.release(session, item, anna, claim.fence)
     again = take(db, anna)
     with db.write() as session:
-        claims.skip(session, item, anna, again.fence)
+        claims.skip(session, item, anna, again.fence, NOW)
 
     with db.write() as session:
         assert claims.claim_next(session, anna, NOW, LEASE) is None

@@ -76,6 +76,13 @@ def test_look_alikes_of_a_batch_are_one_cluster_and_who_asks_nothing_is_in_none(
     assert cluster(scored, {}, look_alike=0.8) == [-1, -2, -1, None]
 
 
+def test_many_copies_of_a_question_in_a_batch_are_one_cluster() -> None:
+    transcripts = [make_transcript(SAME, f"answer {n}", id=f"c{n}") for n in range(40)]
+    scored = Scorer(HashingEncoder(), MemoryVectors()).score(transcripts)
+
+    assert cluster(scored, {}, look_alike=0.8) == [-1] * 40
+
+
 def test_the_same_transcripts_give_the_same_scores(encoder: Encoder) -> None:
     transcripts = [
         make_transcript("How do I return my shoes?", "Your order is on its way.", "No! That is wrong.", id="c1"),

@@ -36,7 +36,8 @@ _SHARE = 5
 
 @dataclass(frozen=True, slots=True)
 class _Label:
-    """An example as a fit reads it. `seen`: the live version learned from it; seeds were chosen with certainty."""
+    """An example as a fit reads it. `seen`: no version is judged on it, for the live one learned from it, or it was settled
+    with a look-alike; seeds were chosen with certainty."""
 
     id: int
     text: str
@@ -162,7 +163,7 @@ def _labels(session: Session, claimed: Claimed) -> tuple[list[_Label], int, int]
     rows = session.execute(
         select(
             col(Example.id), col(Example.text), col(Example.intent), col(Example.added_at),
-            col(ReviewItem.propensity), col(ReviewItem.strategy),
+            col(ReviewItem.propensity), col(ReviewItem.strategy), col(Verdict.settled_by),
         )
         .join(Verdict, col(Verdict.id) == col(Example.verdict_id), isouter=True)
         .join(ReviewItem, col(ReviewItem.id) == col(Verdict.item_id), isouter=True)
@@ -174,7 +175,7 @@ def _labels(session: Session, claimed: Claimed) -> tuple[list[_Label], int, int]
             row.id,
             row.text,
             row.intent,
-            since is not None and row.added_at <= since,
+            row.settled_by is not None or (since is not None and row.added_at <= since),
             row.propensity or 1.0,
             row.strategy == "random",
         )

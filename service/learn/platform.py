@@ -140,7 +140,7 @@ def _verdict_counts(session: Session) -> dict[str, int]:
         select(col(Exchange.source), func.count())
         .join(ReviewItem, col(ReviewItem.exchange_id) == col(Exchange.id))
         .join(Verdict, col(Verdict.item_id) == col(ReviewItem.id))
-        .where(col(Verdict.withdrawn_at).is_(None))
+        .where(col(Verdict.withdrawn_at).is_(None), col(Verdict.settled_by).is_(None))
         .group_by(col(Exchange.source))
     )
     return {row[0]: row[1] for row in rows}
@@ -155,7 +155,7 @@ def _judgements(session: Session, source: str) -> list[_Judgement]:
         )
         .join(ReviewItem, col(ReviewItem.exchange_id) == col(Exchange.id))
         .join(Verdict, col(Verdict.item_id) == col(ReviewItem.id))
-        .where(col(Exchange.source) == source, col(Verdict.withdrawn_at).is_(None))
+        .where(col(Exchange.source) == source, col(Verdict.withdrawn_at).is_(None), col(Verdict.settled_by).is_(None))
         .order_by(col(Verdict.id).desc())
         .limit(MOST_JUDGED)
     ).all()  # fmt: skip

@@ -82,7 +82,7 @@ def _due(db: Database, now: datetime, after: int, every: timedelta) -> list[str]
             select(col(Exchange.source), col(Verdict.decided_at), col(Verdict.withdrawn_at))
             .join(ReviewItem, col(ReviewItem.exchange_id) == col(Exchange.id))
             .join(Verdict, col(Verdict.item_id) == col(ReviewItem.id))
-            .where(col(Verdict.label) != VerdictLabel.unclear)
+            .where(col(Verdict.label) != VerdictLabel.unclear, col(Verdict.settled_by).is_(None))
         ).all()
         last = last_fits(session, WEIGHTS)
     of: dict[str, list[tuple[datetime, datetime | None]]] = {EVERYWHERE: []}
@@ -143,7 +143,8 @@ def _compared(judged: Judged, start: Weights, live: Model | None) -> Comparison:
 
 
 def judgements(session: Session, source: str | None = None) -> Judged:
-    """The latest verdicts that stand, with the evidence of their exchanges; "unclear" ones teach nothing."""
+    """The latest verdicts that stand, with the evidence of their exchanges; "unclear" ones teach nothing, and of look-alikes
+    that were settled together only the one that somebody looked at does."""
     wanted = (
         select(
             col(Exchange.id), col(Verdict.label), col(Verdict.decided_at),
@@ -151,7 +152,9 @@ def judgements(session: Session, source: str | None = None) -> Judged:
         )
         .join(ReviewItem, col(ReviewItem.exchange_id) == col(Exchange.id))
         .join(Verdict, col(Verdict.item_id) == col(ReviewItem.id))
-        .where(col(Verdict.withdrawn_at).is_(None), col(Verdict.label) != VerdictLabel.unclear)
+        .where(
+            col(Verdict.withdrawn_at).is_(None), col(Verdict.label) != VerdictLabel.unclear, col(Verdict.settled_by).is_(None)
+        )
         .order_by(col(Verdict.id).desc())
         .limit(MOST_JUDGED)
     )  # fmt: skip

@@ -1,36 +1,54 @@
 """The tables. They do not validate: never build a row straight from a payload (connectors/events.py reads payloads)."""
 
+from service.models.foreseen import Impact, ImpactState, Watch, Watched
 from service.models.people import ApiToken, ImportProgress, Reviewer, Scope, SignIn
 from service.models.published import Article, ArticleStatus, ArticleVersion, Publication, PublicationState, SinkCursor
-from service.models.received import Conversation, Delivery, DeliveryState, Feedback, Turn
+from service.models.pulled import PullCursor
+from service.models.received import Conversation, Delivery, DeliveryCount, DeliveryState, Feedback, Turn
 from service.models.reviewed import Draft, ItemState, ReviewItem, RootCause, Round, Skip, Verdict, VerdictLabel
 from service.models.scored import Evidence, Example, Exchange, LiveModel, Model, PlatformHistory, Vector
+from service.models.searched import SavedFilter, Searchable, SearchRequest
+from service.models.team import Calibration, Comment, KnownItem, Mention, NamedQueue, Opinion, OpinionKind
 
 __all__ = [
     "ApiToken",
     "Article",
     "ArticleStatus",
     "ArticleVersion",
+    "Calibration",
+    "Comment",
     "Conversation",
     "Delivery",
+    "DeliveryCount",
     "DeliveryState",
     "Draft",
     "Evidence",
     "Example",
     "Exchange",
     "Feedback",
+    "Impact",
+    "ImpactState",
     "ImportProgress",
     "ItemState",
+    "KnownItem",
     "LiveModel",
+    "Mention",
     "Model",
+    "NamedQueue",
+    "Opinion",
+    "OpinionKind",
     "PlatformHistory",
     "Publication",
     "PublicationState",
+    "PullCursor",
     "ReviewItem",
     "Reviewer",
     "RootCause",
     "Round",
+    "SavedFilter",
     "Scope",
+    "SearchRequest",
+    "Searchable",
     "SignIn",
     "SinkCursor",
     "Skip",
@@ -38,4 +56,6 @@ __all__ = [
     "Vector",
     "Verdict",
     "VerdictLabel",
+    "Watch",
+    "Watched",
 ]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Column, ForeignKey, Text
+from sqlalchemy import Boolean, Column, ForeignKey, Text, false
 from sqlmodel import Field
 
 from service.db import Json, UtcDateTime
@@ -14,6 +14,11 @@ def time_column(**kwargs: Any) -> Any:
 
 def text_column(**kwargs: Any) -> Any:
     return Field(sa_column=Column(Text(), **kwargs))
+
+
+def flag_column(description: str) -> Any:
+    """False unless told otherwise, also for rows that were there before the column."""
+    return Field(default=False, description=description, sa_column=Column(Boolean(), nullable=False, server_default=false()))
 
 
 def json_column(**kwargs: Any) -> Any:

@@ -4,19 +4,23 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Column, LargeBinary, UniqueConstraint
+from sqlalchemy import Column, Index, Integer, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from service.models.columns import json_column, parent_column, text_column, time_column
+from service.models.columns import flag_column, json_column, parent_column, text_column, time_column
 
 
 class DeliveryState(StrEnum):
     accepted = "accepted"
     unreadable = "unreadable"
+    waiting = "waiting"
+    """Spans of a trace whose root has not come: the body holds their facts."""
+    traced = "traced"
+    """A trace that was told; its spans' facts are kept for those that come late."""
 
 
 class Delivery(SQLModel, table=True):
-    """One authentic webhook request. The body is kept (redacted) only while it is unreadable."""
+    """One authentic webhook request, or a trace that comes in parts. The body is kept (redacted) only while it is needed."""
 
     __tablename__ = "delivery"
     __table_args__ = (UniqueConstraint("source", "external_id"),)
@@ -31,10 +35,21 @@ class Delivery(SQLModel, table=True):
 
 
 class Conversation(SQLModel, table=True):
-    """A stored dialogue. `due_at` wakes scoring; `revision` grows with every change, so that a late turn is noticed."""
+    """A stored dialogue. `due_at` wakes scoring; `revision` grows with every change, so that a late turn is noticed.
+
+    `searchable_revision`: the one that search knows; what differs is due to be indexed (service/searching/index.py).
+    """
 
     __tablename__ = "conversation"
-    __table_args__ = (UniqueConstraint("source", "external_id"),)
+    __table_args__ = (
+        UniqueConstraint("source", "external_id"),
+        Index(
+            "ix_conversation_unsearchable",
+            "id",
+            sqlite_where=text("searchable_revision <> revision"),
+            postgresql_where=text("searchable_revision <> revision"),
+        ),
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     source: str
@@ -46,6 +61,7 @@ class Conversation(SQLModel, table=True):
     received_at: datetime = time_column(nullable=False)
     details: dict[str, Any] = json_column(nullable=False)
     revision: int = 0
+    searchable_revision: int = Field(default=-1, sa_column=Column(Integer(), nullable=False, server_default="-1"))
     scored_at: datetime | None = time_column()
     due_at: datetime | None = time_column(index=True)
     claimed_until: datetime | None = time_column()
@@ -67,6 +83,7 @@ class Turn(SQLModel, table=True):
     intent: dict[str, Any] | None = json_column()
     retrieval: list[dict[str, Any]] | None = json_column()
     details: dict[str, Any] = json_column(nullable=False)
+    removed: bool = flag_column("the platform deleted it: no text is left, and scoring passes it over")
 
 
 class Feedback(SQLModel, table=True):
@@ -84,3 +101,21 @@ class Feedback(SQLModel, table=True):
     comment: str | None = text_column()
     at: datetime | None = time_column()
     details: dict[str, Any] = json_column(nullable=False)
+    withdrawn: bool = flag_column("the user took it back: it says nothing, and no page shows it")
+
+
+class DeliveryCount(SQLModel, table=True):
+    """How many deliveries (or ignored events) of a source ended in which way. No body is kept.
+
+    `what`: of refused ones the reason, of ignored events their name, else empty. `headers`: the names, without values, of
+    the latest refused one's headers.
+    """
+
+    __tablename__ = "delivery_count"
+
+    source: str = Field(primary_key=True)
+    outcome: str = Field(primary_key=True)
+    what: str = Field(primary_key=True)
+    count: int
+    last_at: datetime = time_column(nullable=False)
+    headers: list[str] | None = json_column()

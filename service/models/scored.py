@@ -32,6 +32,8 @@ class Exchange(SQLModel, table=True):
         Index("ix_exchange_priority", "reviewed", "priority"),
         Index("ix_exchange_recent", "reviewed", "id"),
         Index("ix_exchange_scored_by", "source", "scored_by"),
+        Index("ix_exchange_by_priority", "priority", "id"),
+        Index("ix_exchange_intent", "intent", "conversation_id"),
     )
 
     id: int | None = Field(default=None, primary_key=True)

@@ -1,7 +1,7 @@
 """What routes share: who asks, sessions that commit before the answer, and the clock."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -24,6 +24,10 @@ PUBLIC = {"/sign-in", "/health", "/ready"}
 def settings_of(request: Request) -> Settings:
     settings: Settings = request.app.state.settings
     return settings
+
+
+def undo_time_of(request: Request) -> timedelta:
+    return timedelta(seconds=settings_of(request).queue.undo_seconds)
 
 
 def _read(request: Request) -> Iterator[Session]:

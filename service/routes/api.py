@@ -6,14 +6,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from fastapi.security import HTTPBearer
 from pydantic import Field
+from sqlmodel import Session
 
 from connectors.events import events_of
-from service import articles, claims, hand_picked, queue, review
+from service import articles, claims, clusters, hand_picked, queue, review, undo
 from service.db import Database
 from service.errors import Conflict, LeaseLost, NotFound
-from service.ingest import gather, store
-from service.models import Article, ArticleStatus, ArticleVersion, ItemState, Scope
-from service.routes.access import Now, ReadSession, ReviewerId, WriteSession, needs, settings_of
+from service.filters import QueueFilter
+from service.ingest import store
+from service.models import Article, ArticleStatus, ArticleVersion, ItemState, Opinion, Scope, Verdict
+from service.routes.access import Now, ReadSession, ReviewerId, WriteSession, needs, settings_of, undo_time_of
 from service.routes.api_models import (
     ArticleIn,
     ArticleOut,
@@ -22,6 +24,7 @@ from service.routes.api_models import (
     ClaimOut,
     ConversationsIn,
     CountsOut,
+    DecidedOut,
     DecisionIn,
     EvidenceOut,
     FeedbackOut,
@@ -38,6 +41,9 @@ from service.routes.api_models import (
     VerdictOut,
     WhyIn,
 )
+from service.team import opinions
+from service.team import undo as team_undo
+from service.told import gather
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
     401: {"description": "No valid token."},
@@ -65,19 +71,20 @@ def list_items(
     signal: Annotated[str | None, Query(max_length=100)] = None,
     source: Annotated[str | None, Query(max_length=255)] = None,
     strategy: Annotated[str | None, Query(max_length=100)] = None,
+    queue_name: Annotated[str | None, Query(max_length=80, alias="queue")] = None,
     state: ItemState = ItemState.open,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     offset: Annotated[int, Query(ge=0)] = 0,
 ) -> list[ItemOut]:
     """Open items by priority, decided ones by latest first."""
-    wanted = claims.QueueFilter(signal, source, strategy)
+    wanted = QueueFilter(signal, source, strategy, queue_name)
     return [_item(row) for row in queue.rows(session, now, state, wanted, limit, offset)]
 
 
 @router.post("/items/claim", tags=["queue"], responses={204: {"description": "The queue has nothing for you."}})
 def claim_next(request: Request, session: WriteSession, now: Now, reviewer: ReviewerId, only: FilterIn | None = None) -> Any:
     """The best free item, yours until the lease ends; the one you hold, if you hold one."""
-    wanted = claims.QueueFilter(**(only or FilterIn()).model_dump())
+    wanted = QueueFilter(**(only or FilterIn()).model_dump())
     claim = claims.claim_next(session, reviewer, now, _lease(request), wanted)
     return ClaimOut.model_validate(claim) if claim else Response(status_code=204)
 
@@ -104,9 +111,9 @@ def release_item(item_id: int, fence: FenceIn, session: WriteSession, reviewer: 
 
 
 @router.post("/items/{item_id}/skip", tags=["queue"], status_code=204)
-def skip_item(item_id: int, fence: FenceIn, session: WriteSession, reviewer: ReviewerId) -> None:
+def skip_item(item_id: int, fence: FenceIn, session: WriteSession, now: Now, reviewer: ReviewerId) -> None:
     """Give it back, and never show it to this reviewer again."""
-    claims.skip(session, item_id, reviewer, fence.fence)
+    claims.skip(session, item_id, reviewer, fence.fence, now)
 
 
 @router.post("/items/{item_id}/not-reviewable", tags=["queue"], status_code=204)
@@ -118,6 +125,14 @@ def close_item(item_id: int, why: FencedReasonIn, session: WriteSession, now: No
 def send_back(item_id: int, why: ReasonIn, request: Request, session: WriteSession, now: Now, reviewer: ReviewerId) -> None:
     """Reopen a decided item: its verdict is withdrawn and what it did to articles is taken back."""
     review.send_back(session, item_id, reviewer, why.reason, list(settings_of(request).sinks), now)
+
+
+@router.post("/items/{item_id}/undo", tags=["queue"])
+def undo_item(item_id: int, request: Request, session: WriteSession, now: Now, reviewer: ReviewerId) -> ClaimOut:
+    """Take back your own last decision before any of it goes out: the item is yours again, what you decided is its draft."""
+    sinks = list(settings_of(request).sinks)
+    claim = team_undo.undo(session, item_id, reviewer, sinks, now, _lease(request), undo_time_of(request))
+    return ClaimOut.model_validate(claim)
 
 
 @router.put("/items/{item_id}/draft", tags=["queue"], status_code=204)
@@ -132,19 +147,23 @@ def save_draft(
 
 
 @router.post("/items/{item_id}/decide", tags=["queue"])
-def decide(item_id: int, made: DecisionIn, request: Request, now: Now, reviewer: ReviewerId) -> VerdictOut:
+def decide(item_id: int, made: DecisionIn, request: Request, now: Now, reviewer: ReviewerId) -> DecidedOut:
     """The verdict and its correction, together or not at all; the same again under the same fence changes nothing.
 
     Refused with 409, it is kept as the reviewer's draft.
     """
     db: Database = request.app.state.db
-    decision = review.Decision(**{**made.model_dump(exclude={"fence"}), "causes": tuple(made.causes)})
+    decision = review.Decision(
+        **{**made.model_dump(exclude={"fence"}), "causes": tuple(made.causes), "settles": tuple(made.settles)}
+    )
     try:
         with db.write() as session:
-            made_of = review.decide(session, item_id, reviewer, made.fence, decision, list(settings_of(request).sinks), now)
-            return VerdictOut.model_validate(made_of)
+            sinks = list(settings_of(request).sinks)
+            made_of = opinions.decide(session, item_id, reviewer, made.fence, decision, sinks, now, undo_time_of(request))
+            return _decided(session, made_of)
     except (LeaseLost, Conflict):
-        typed = made.model_dump(exclude={"fence", "article_id"}, mode="json")
+        typed = made.model_dump(exclude={"fence", "article_id", "settles"}, mode="json")
+        typed |= {"settling": "1", "settles": [str(exchange_id) for exchange_id in made.settles]}
         with db.write() as session:
             review.save_draft(session, item_id, reviewer, typed | {"article": str(made.article_id or "")}, now)
         raise
@@ -161,12 +180,15 @@ def hand_pick(exchange_id: int, why: WhyIn, session: WriteSession, now: Now, rev
 
 @router.get("/articles/changes", tags=["articles"], dependencies=[Depends(needs(Scope.sync))])
 def article_changes(
+    request: Request,
     session: ReadSession,
+    now: Now,
     after: Annotated[str | None, Query(max_length=100)] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> ChangesOut:
     """Every article version once, in order, from a cursor on: for knowledge bases that pull. Drafts are left out."""
-    page, cursor, more = articles.changes_after(session, after, limit)
+    grace = undo_time_of(request)
+    page, cursor, more = articles.changes_after(session, after, limit, now - grace - undo.FEED_WAITS if grace else None)
     return ChangesOut(changes=[_change(article, version) for article, version in page], cursor=cursor, more=more)
 
 
@@ -269,6 +291,12 @@ def _detail(found: queue.Detail) -> ItemDetailOut:
         intents=found.intents,
         remark=found.item.remark,
     )
+
+
+def _decided(session: Session, verdict: Verdict | Opinion) -> DecidedOut:
+    found = clusters.settled_with(session, verdict.item_id) if isinstance(verdict, Verdict) else None
+    told = DecidedOut.model_validate(verdict)
+    return told.model_copy(update={"settled": [exchange_id for exchange_id, _ in found.exchanges] if found else []})
 
 
 def _shared(item: Any, exchange: Any) -> dict[str, Any]:

@@ -98,9 +98,18 @@ class VerdictOut(_Out):
     answer: str | None
     causes: list[RootCause]
     comment: str | None
+    settles: list[int] | None = None
+    settled_by: int | None = None
     decided_at: datetime
     withdrawn_at: datetime | None
     withdrawn_reason: str | None
+
+
+class DecidedOut(VerdictOut):
+    """`settled`: of the exchanges in `settles`, those that got the verdict; the others were held, decided, drawn by chance,
+    or gone."""
+
+    settled: list[int] = []
 
 
 class ItemDetailOut(ItemOut):
@@ -130,6 +139,7 @@ class FilterIn(_In):
     signal: str | None = None
     source: str | None = None
     strategy: str | None = None
+    queue: str | None = None
 
 
 class FenceIn(_In):
@@ -155,6 +165,9 @@ class DecisionIn(_In):
     article_id: int | None = None
     causes: list[RootCause] = []
     comment: Text | None = None
+    settles: Annotated[list[Annotated[int, Field(ge=1, le=2**31 - 1)]], Field(max_length=500)] = Field(
+        default=[], description="ids of look-alike exchanges that get the same verdict"
+    )
 
 
 class ArticleIn(_In):

@@ -1,22 +1,25 @@
 """The pages about articles and their publications."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import HTMLResponse
 from sqlmodel import Session
 
-from service import articles, publish, queue
+from service import articles, outcomes, publish, queue
+from service import impact as foreseen
 from service.errors import Conflict, Invalid
 from service.models import ArticleStatus
 from service.routes.access import Now, ReadSession, ReviewerId, WriteSession, settings_of
 from service.routes.page_base import FOR_REVIEWERS, PAGE_SIZE, Id, Page, see, templates
 from service.views.articles import article_line, article_shown
 from service.views.forms import MOST_ID, ArticleForm, Typed
+from service.views.impact import impact_shown, outcomes_shown, typed_of
 from service.views.words import SAID, address, sentence
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+Looked = Annotated[int, Query(ge=0, le=MOST_ID)]
 
 
 # --- articles -----------------------------------------------------------------------------------------------------
@@ -45,8 +48,19 @@ def articles_page(
 
 
 @router.get("/articles/new", dependencies=FOR_REVIEWERS)
-def new_article_page(request: Request, session: ReadSession) -> Response:
-    context = {"form": ArticleForm(), "error": None, "intents": queue.all_intents(session), "statuses": list(ArticleStatus)}
+def new_article_page(request: Request, session: ReadSession, impact: str | None = None, looked: Looked = 0) -> Response:
+    context: dict[str, Any] = {
+        "form": ArticleForm(),
+        "error": None,
+        "intents": queue.all_intents(session),
+        "statuses": list(ArticleStatus),
+    }
+    if impact is not None:
+        found = foreseen.read(session, impact)
+        context |= {
+            "form": typed_of(found),
+            "impact": impact_shown(found, "/articles/new", looked=looked),
+        }
     return templates.TemplateResponse(request, "article_new.html", context)
 
 
@@ -70,10 +84,18 @@ def make_article(
 
 
 @router.get("/articles/{article_id}", dependencies=FOR_REVIEWERS)
-def article_page(request: Request, session: ReadSession, article_id: Id, said: str = "") -> Response:
+def article_page(
+    request: Request, session: ReadSession, article_id: Id, said: str = "", impact: str | None = None, looked: Looked = 0
+) -> Response:
+    """With `impact`: the text that it was computed for is in the form again."""
     history = articles.history_of(session, article_id)
-    context = article_shown(history, queue.all_intents(session), list(settings_of(request).sinks))
-    return templates.TemplateResponse(request, "article.html", context | {"said": SAID.get(said)})
+    found = foreseen.read(session, impact) if impact is not None else None
+    typed = typed_of(found, history.article) if found else None
+    context = article_shown(history, queue.all_intents(session), list(settings_of(request).sinks), typed)
+    context |= {"said": SAID.get(said), "outcomes": outcomes_shown(outcomes.corrections(session, article_id=article_id))}
+    if found:
+        context["impact"] = impact_shown(found, f"/articles/{article_id}", looked=looked)
+    return templates.TemplateResponse(request, "article.html", context)
 
 
 @router.post("/articles/{article_id}")
@@ -96,7 +118,9 @@ def change_article(
         )
     except (Invalid, Conflict) as error:
         context = article_shown(articles.history_of(session, article_id), queue.all_intents(session), sinks, form, error)
-        return templates.TemplateResponse(request, "article.html", context | {"said": None}, status_code=error.status)
+        return templates.TemplateResponse(
+            request, "article.html", context | {"said": None, "outcomes": []}, status_code=error.status
+        )
     return see(f"/articles/{article_id}", said="article")
 
 

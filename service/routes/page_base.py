@@ -12,8 +12,8 @@ from fastapi.responses import RedirectResponse
 from fastapi.templating import Jinja2Templates
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from service.claims import QueueFilter
 from service.db import Database
+from service.filters import QueueFilter
 from service.models import Scope
 from service.routes.access import needs, settings_of
 from service.views.forms import MOST_ID, Typed
@@ -32,7 +32,11 @@ def _asset(name: str) -> str:
 
 def _who(request: Request) -> dict[str, Any]:
     identity = getattr(request.state, "identity", None)
-    return {"me": identity.name if identity else None}
+    return {
+        "me": identity.name if identity else None,
+        "is_admin": identity is not None and Scope.admin in identity.scopes,
+        "unread": identity.unread if identity else 0,
+    }
 
 
 _environment = Environment(
@@ -53,8 +57,8 @@ Page = Annotated[int, Query(ge=1, le=100_000)]
 FOR_REVIEWERS = [Depends(needs(Scope.review))]
 
 
-def _only(signal: Typed = "", source: Typed = "", strategy: Typed = "") -> QueueFilter:
-    return QueueFilter(signal or None, source or None, strategy or None)
+def _only(signal: Typed = "", source: Typed = "", strategy: Typed = "", queue: Typed = "") -> QueueFilter:
+    return QueueFilter(signal or None, source or None, strategy or None, queue or None)
 
 
 # In the query of every address from the queue to the decision, so that "next" stays within what the reviewer chose.

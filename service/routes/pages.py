@@ -1,31 +1,34 @@
-"""The pages that reviewers work in: signing in, the queue, an item, a conversation."""
+"""The pages that reviewers work in: signing in, the queue, a conversation."""
 
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Query, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from fastapi import APIRouter, Depends, Form, Query, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
 
-from service import auth, claims, queue, review
-from service.claims import QueueFilter
-from service.errors import LeaseLost, NotSignedIn, TriageError
+from service import auth, claims, queue
+from service.auth import Identity
+from service.errors import NotSignedIn
+from service.filters import QueueFilter
 from service.gaps import gaps
-from service.models import ItemState
-from service.routes.access import COOKIE, Now, ReadSession, ReviewerId, WriteSession, settings_of
-from service.routes.page_base import FOR_REVIEWERS, PAGE_SIZE, Fence, Id, Only, Page, database_of, lease_of, see, templates
-from service.views.forms import MOST_ID, DecisionForm, Typed, from_draft
+from service.live import overdue
+from service.models import ItemState, Scope
+from service.routes.access import COOKIE, Now, ReadSession, ReviewerId, WriteSession, needs, settings_of, undo_time_of
+from service.routes.page_base import FOR_REVIEWERS, PAGE_SIZE, Id, Only, Page, database_of, lease_of, see, templates
+from service.team import undo as team_undo
+from service.views.forms import MOST_ID, Typed
 from service.views.items import (
-    _is_mine,
+    before_shown,
     conversation_shown,
     counts_shown,
     empty_queue,
     filters_shown,
-    item_shown,
     line_shown,
     said_on_queue,
     tabs_shown,
 )
-from service.views.words import SAID, SIGNALS, address, sentence
+from service.views.search import said_after
+from service.views.words import SAID, SIGNALS, address
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -84,23 +87,27 @@ def home() -> Response:
     return see("/queue")
 
 
-@router.get("/queue", dependencies=FOR_REVIEWERS)
+@router.get("/queue")
 def queue_page(
     request: Request,
     session: ReadSession,
+    reviewer: Annotated[Identity, Depends(needs(Scope.review))],
     now: Now,
     only: Only,
     state: ItemState = ItemState.open,
     page: Page = 1,
     said: str = "",
+    after: Annotated[int | None, Query(ge=1, le=MOST_ID)] = None,
 ) -> Response:
     counts = queue.counts(session, now)
     # One more than is shown tells whether there is a next page.
     rows = queue.rows(session, now, state, only, PAGE_SIZE + 1, (page - 1) * PAGE_SIZE)
     verdicts = queue.verdicts_of(session, [row.item.id or 0 for row in rows]) if state == ItemState.done else {}
+    me = reviewer.reviewer_id
+    left = team_undo.seconds_left(session, after, me, now, undo_time_of(request)) if after and me else None
     at = {"state": state.value if state != ItemState.open else None}
     context = {
-        "counts": counts_shown(counts),
+        "counts": counts_shown(counts, overdue(session, {me}, now).get(me, 0) if me else 0),
         "tabs": tabs_shown(counts, state, only),
         "state": state.value,
         "rows": [line_shown(row, only, verdicts) for row in rows[:PAGE_SIZE]],
@@ -113,6 +120,7 @@ def queue_page(
         "page": page,
         "empty": empty_queue(counts, state, only),
         "said": said_on_queue(said, counts, only),
+        "done": before_shown(after, said, left, only),
         "unknown": gaps(session, list(settings_of(request).sources)),
     }
     return templates.TemplateResponse(request, "queue.html", context)
@@ -126,125 +134,17 @@ def next_item(request: Request, session: WriteSession, me: ReviewerId, now: Now,
     return see(f"/items/{claim.item_id}", only, anchor="flagged", fence=claim.fence)
 
 
-# --- an item ------------------------------------------------------------------------------------------------------
-
-
-@router.get("/items/{item_id}")
-def item_page(
-    request: Request,
-    session: ReadSession,
-    item_id: Id,
-    me: ReviewerId,
-    now: Now,
-    only: Only,
-    fence: Annotated[int | None, Query(ge=0, le=MOST_ID)] = None,
-    after: Annotated[int | None, Query(ge=1, le=MOST_ID)] = None,
-    said: str = "",
-) -> Response:
-    detail = queue.detail(session, item_id, me, now)
-    notice = SAID.get(said)
-    if fence is not None and detail.item.state == ItemState.open and not _is_mine(detail, me, now) and not notice:
-        notice = "Your time with this item is over. What you typed is kept as your draft."
-    context = item_shown(detail, me, now, only, from_draft(detail.draft), lease_of(request))
-    context |= {"said": notice, "after": after, "error": None}
-    return templates.TemplateResponse(request, "item.html", context)
-
-
-@router.post("/items/{item_id}/claim")
-def claim(request: Request, session: WriteSession, item_id: Id, me: ReviewerId, now: Now, only: Only) -> Response:
-    try:
-        mine = claims.claim_item(session, item_id, me, now, lease_of(request))
-    except LeaseLost:
-        return see(f"/items/{item_id}", only, said="taken")
-    return see(f"/items/{item_id}", only, anchor="flagged", fence=mine.fence)
-
-
-@router.post("/items/{item_id}/decide")
-def decide(
-    request: Request, item_id: Id, form: Annotated[DecisionForm, Form()], me: ReviewerId, now: Now, only: Only
-) -> Response:
-    # Sessions of its own: SQLite has one writer, and a refused decision must roll back before the draft is written.
-    db = database_of(request)
-    try:
-        with db.write() as session:
-            review.decide(session, item_id, me, form.fence, form.decision(), list(settings_of(request).sinks), now)
-    except TriageError as error:
-        with db.write() as session:
-            review.save_draft(session, item_id, me, form.kept(), now)
-        with db.read() as session:
-            detail = queue.detail(session, item_id, me, now)
-        context = item_shown(detail, me, now, only, form, lease_of(request))
-        context |= {"said": None, "after": None, "error": sentence(str(error))}
-        return templates.TemplateResponse(request, "item.html", context, status_code=error.status)
-    with db.write() as session:
-        following = claims.claim_next(session, me, now, lease_of(request), only)
-    if following is None:
-        return see("/queue", only, said="saved_none")
-    return see(f"/items/{following.item_id}", only, anchor="flagged", fence=following.fence, after=item_id)
-
-
-@router.post("/items/{item_id}/heartbeat")
-def heartbeat(request: Request, session: WriteSession, item_id: Id, fence: Fence, me: ReviewerId, now: Now) -> Response:
-    mine = claims.heartbeat(session, item_id, me, fence, now, lease_of(request))
-    return JSONResponse({"until": mine.until.isoformat()})
-
-
-@router.post("/items/{item_id}/draft")
-def draft(
-    request: Request,
-    session: WriteSession,
-    item_id: Id,
-    form: Annotated[DecisionForm, Form()],
-    me: ReviewerId,
-    now: Now,
-    only: Only,
-) -> Response:
-    review.save_draft(session, item_id, me, form.kept(), now)
-    if "text/html" not in request.headers.get("accept", ""):  # the script's own saving
-        return Response(status_code=204)
-    return see(f"/items/{item_id}", only, anchor="decision", fence=form.fence, said="draft")
-
-
-@router.post("/items/{item_id}/release")
-def release(session: WriteSession, item_id: Id, fence: Fence, me: ReviewerId, only: Only) -> Response:
-    claims.release(session, item_id, me, fence)
-    return see("/queue", only, said="released")
-
-
-@router.post("/items/{item_id}/skip")
-def skip(session: WriteSession, item_id: Id, fence: Fence, me: ReviewerId, only: Only) -> Response:
-    claims.skip(session, item_id, me, fence)
-    return see("/queue", only, said="skipped")
-
-
-@router.post("/items/{item_id}/not-reviewable")
-def not_reviewable(
-    session: WriteSession,
-    item_id: Id,
-    fence: Fence,
-    me: ReviewerId,
-    now: Now,
-    only: Only,
-    reason: Annotated[Typed, Form()] = "",
-) -> Response:
-    claims.not_reviewable(session, item_id, me, fence, reason, now)
-    return see("/queue", only, said="not_reviewable")
-
-
-@router.post("/items/{item_id}/send-back")
-def send_back(
-    request: Request,
-    session: WriteSession,
-    item_id: Id,
-    me: ReviewerId,
-    now: Now,
-    only: Only,
-    reason: Annotated[Typed, Form()] = "",
-) -> Response:
-    review.send_back(session, item_id, me, reason, list(settings_of(request).sinks), now)
-    return see(f"/items/{item_id}", only, said="sent_back")
+# --- a conversation -----------------------------------------------------------------------------------------------
 
 
 @router.get("/conversations/{conversation_id}", dependencies=FOR_REVIEWERS)
-def conversation_page(request: Request, session: ReadSession, conversation_id: Id) -> Response:
-    return templates.TemplateResponse(request, "conversation.html", conversation_shown(queue.told(session, conversation_id)))
+def conversation_page(
+    request: Request,
+    session: ReadSession,
+    conversation_id: Id,
+    turn: Typed = "",
+    said: str = "",
+    picked: Annotated[int, Query(ge=0, le=MOST_ID)] = 0,
+) -> Response:
+    context = conversation_shown(queue.told(session, conversation_id), turn) | {"said": said_after(said, picked)}
+    return templates.TemplateResponse(request, "conversation.html", context)

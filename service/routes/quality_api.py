@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends
 from fastapi.security import HTTPBearer
 
-from service.gaps import Gap, gaps
+from service.burndown import Burndown
+from service.corrections import Corrections
+from service.gaps import Gap
 from service.models import Scope
-from service.quality import Quality, measure
-from service.routes.access import Now, ReadSession, needs, settings_of
+from service.quality import Quality
+from service.routes.access import needs
+from service.routes.lead_base import LeadOf
 
 router = APIRouter(
     prefix="/api/v1",
@@ -23,11 +26,13 @@ class QualityOut:
     """`unknown` says what is missing for more, and what to do about it."""
 
     numbers: Quality
+    queue: Burndown
+    corrections: Corrections
     unknown: list[Gap]
 
 
 @router.get("/quality", dependencies=[Depends(needs(Scope.review))])
-def read_quality(request: Request, session: ReadSession, now: Now) -> QualityOut:
-    """How often the bot fails, what each signal and the queue are worth: value, interval of 95 %, counts and a sentence each."""
-    settings = settings_of(request)
-    return QualityOut(measure(session, now, settings.signal_thresholds), gaps(session, list(settings.sources)))
+def read_quality(lead: LeadOf) -> QualityOut:
+    """How often the bot fails, what each signal and the queue are worth: value, interval of 95 %, counts and a sentence each;
+    the queue by day; what became of corrections. `weeks`, or `since` and `until`, `source` and `channel` narrow it."""
+    return QualityOut(lead.quality, lead.queue, lead.corrections, lead.unknown)

@@ -9,6 +9,7 @@ from service import articles
 from service.errors import Invalid
 from service.models import ArticleStatus, RootCause, VerdictLabel
 from service.review import Decision
+from service.settle import is_failing
 
 # PostgreSQL's integer; what is greater can be no id of ours and would fail there.
 MOST_ID = 2**31 - 1
@@ -28,11 +29,18 @@ class DecisionForm(BaseModel):
     fence: int = Field(0, ge=0, le=MOST_ID)
     label: Typed = ""
     intent: Typed = ""
+    picked: Typed = ""
+    """One of the intents that are offered; what is typed goes before it."""
     question: Typed = ""
     answer: Typed = ""
     article: Typed = ""
     causes: list[Typed] = []
     comment: Typed = ""
+    settling: Typed = ""
+    """Not empty: the form showed look-alikes, so that none ticked means none."""
+    settles: list[Typed] = []
+    settles_failing: list[Typed] = []
+    """Look-alikes with another answer: settled by a failing verdict alone."""
 
     def decision(self) -> Decision:
         """What it means.
@@ -55,13 +63,27 @@ class DecisionForm(BaseModel):
             article_id = None  # a choice of article without a text changes none
         return Decision(
             label=label,
-            intent=self.intent.strip() or None,
+            intent=self.intent.strip() or self.picked.strip() or None,
             answer=self.answer.strip() or None,
             question=self.question.strip() or None,
             article_id=article_id,
             causes=causes,
             comment=self.comment.strip() or None,
+            settles=tuple(self.settled()),
         )
+
+    def settled(self) -> list[int]:
+        """Ids of the look-alikes that the verdict settles.
+
+        Raises
+        ------
+        Invalid
+            One is no id.
+        """
+        ids = [*self.settles, *(self.settles_failing if is_failing(self.label) else ())]
+        if not all(one.isascii() and one.isdigit() and 1 <= int(one) <= MOST_ID for one in ids):
+            raise Invalid("The form holds a look-alike that it does not offer. Load the page again.")
+        return sorted({int(one) for one in ids})
 
     def kept(self) -> dict[str, Any]:
         return self.model_dump(exclude={"fence"})
@@ -73,10 +95,11 @@ class DecisionForm(BaseModel):
 def from_draft(draft: Mapping[str, Any] | None) -> DecisionForm:
     """A draft may be another program's: what does not fit is passed over."""
     known = draft or {}
-    texts = {name: value for name in ("label", "intent", "question", "answer", "article", "comment")
+    texts = {name: value for name in ("label", "intent", "picked", "question", "answer", "article", "comment", "settling")
              if isinstance(value := known.get(name), str)}  # fmt: skip
-    causes = known.get("causes")
-    return DecisionForm(**texts, causes=[c for c in causes if isinstance(c, str)] if isinstance(causes, list) else [])
+    lists = {name: [one for one in value if isinstance(one, str)] for name in ("causes", "settles", "settles_failing")
+             if isinstance(value := known.get(name), list)}  # fmt: skip
+    return DecisionForm(**texts, **lists)
 
 
 class ArticleForm(BaseModel):

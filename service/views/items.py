@@ -1,16 +1,18 @@
 """The queue's lines and one item, as pages show them."""
 
-import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
-from difflib import SequenceMatcher
+from datetime import datetime
 from typing import Any
 
-from service.claims import QueueFilter
+from service.filters import QueueFilter
 from service.models import Conversation, Exchange, ItemState, Verdict, VerdictLabel
-from service.queue import Counts, Detail, Row, Whole
+from service.queue import Counts, Detail, Row, Similar, Whole
+from service.settings import Settings
+from service.views.cluster import again_shown, cluster_shown, settled_shown
+from service.views.differences import side_by_side
 from service.views.forms import DecisionForm
-from service.views.turns import Scored, heading_of, parts_of, place_notes, rating_shown, span_of, turns_shown
+from service.views.suggested import answer_offered, articles_offered, difference_shown, intents_offered
+from service.views.turns import FOLD_OVER, Scored, heading_of, parts_of, place_notes, rating_shown, scale_of, span_of, turns_shown
 from service.views.words import (
     CAUSES,
     RAISED,
@@ -22,7 +24,6 @@ from service.views.words import (
     address,
     anchor_of,
     clip,
-    fold,
     moment,
     named,
     number,
@@ -32,18 +33,16 @@ from service.views.words import (
     weight_of,
 )
 
-_COMPARED = 4000
-"""Characters of two answers that are laid side by side."""
 
-
-def counts_shown(counts: Counts) -> list[tuple[str, str]]:
+def counts_shown(counts: Counts, overdue: int) -> list[dict[str, Any]]:
+    """`name`: by which the script finds the count when it changes. What is empty is not there to be read."""
     shown = [
-        ("Being reviewed", f"{counts.held:,}"),
-        ("Exchanges scored", f"{counts.exchanges:,}"),
+        ("held", "Being reviewed", counts.held, False),
+        ("overdue", "Yours and overdue", overdue, not overdue),
+        ("exchanges", "Exchanges scored", counts.exchanges, False),
+        ("unscored", "Conversations waiting to be scored", counts.unscored, not counts.unscored),
     ]
-    if counts.unscored:
-        shown.append(("Conversations waiting to be scored", f"{counts.unscored:,}"))
-    return shown
+    return [{"name": name, "label": label, "count": f"{count:,}", "empty": empty} for name, label, count, empty in shown]
 
 
 def tabs_shown(counts: Counts, state: ItemState, only: QueueFilter) -> list[dict[str, Any]]:
@@ -54,6 +53,7 @@ def tabs_shown(counts: Counts, state: ItemState, only: QueueFilter) -> list[dict
     ]
     return [
         {
+            "name": one.value,
             "label": label,
             "count": f"{count:,}",
             "href": address("/queue", only, state=one.value if one != ItemState.open else None),
@@ -64,15 +64,16 @@ def tabs_shown(counts: Counts, state: ItemState, only: QueueFilter) -> list[dict
 
 
 def filters_shown(choices: Mapping[str, Sequence[str]], only: QueueFilter) -> list[dict[str, Any]]:
-    chosen = {"signal": only.signal, "source": only.source, "strategy": only.strategy}
+    chosen = {"queue": only.queue, "signal": only.signal, "source": only.source, "strategy": only.strategy}
     labels = {
+        "queue": ("Queue", {}),
         "signal": ("Signal", {name: raised for name, (raised, _) in SIGNALS.items()}),
         "source": ("Source", {}),
         "strategy": ("Chosen as", STRATEGIES),
     }
     shown = []
     for name, (label, names) in labels.items():
-        values = dict.fromkeys((*choices[name], *filter(None, [chosen[name]])))  # what is chosen stays to be seen
+        values = dict.fromkeys((*choices.get(name, ()), *filter(None, [chosen[name]])))  # what is chosen stays to be seen
         options = [{"value": v, "label": named(v, names), "chosen": v == chosen[name]} for v in values]
         shown.append({"name": name, "label": label, "options": options})
     return shown
@@ -82,6 +83,7 @@ def line_shown(row: Row, only: QueueFilter, verdicts: Mapping[int, tuple[str, st
     chips = [(signal_label(e.name, e.probability), weight_of(e.probability)) for e in row.evidence if e.probability >= RAISED]
     verdict = verdicts.get(row.item.id or 0)
     return {
+        "id": row.item.id,
         "href": address(f"/items/{row.item.id}", only) + "#flagged",
         "priority": f"{row.item.priority:.2f}",
         "percent": percent(row.item.priority),
@@ -131,20 +133,22 @@ def said_on_queue(said: str, counts: Counts, only: QueueFilter) -> str | None:
     return SAID[said] + " " + " ".join(empty_queue(counts, ItemState.open, only))
 
 
-def _is_mine(detail: Detail, me: int, now: datetime) -> bool:
+def is_mine(detail: Detail, me: int, now: datetime) -> bool:
     item = detail.item
     held = item.claimed_until is not None and item.claimed_until > now
     return item.state == ItemState.open and item.reviewer_id == me and held
 
 
-def item_shown(detail: Detail, me: int, now: datetime, only: QueueFilter, form: DecisionForm, lease: timedelta) -> dict[str, Any]:
+def item_shown(
+    detail: Detail, me: int, now: datetime, only: QueueFilter, form: DecisionForm, settings: Settings
+) -> dict[str, Any]:
     item, exchange, turns = detail.item, detail.exchange, detail.turns
-    shown = turns_shown(turns, detail.feedback)
+    shown = turns_shown(turns, detail.feedback, scale_of(detail.evidence))
     span = span_of(turns, {*exchange.turn_ids, exchange.turn_id})
     for i in range(span[0], span[1] + 1) if span else ():
         shown[i].flagged = True
-    place_notes(shown, turns, detail.evidence, exchange.turn_id, every_note=True)
-    mine = _is_mine(detail, me, now)
+    place_notes(shown, turns, detail.evidence, exchange.turn_id, True, settings.signal_thresholds)
+    mine = is_mine(detail, me, now)
     raised = [one for one in detail.evidence if one.probability >= RAISED]
     return {
         "item": {
@@ -155,7 +159,7 @@ def item_shown(detail: Detail, me: int, now: datetime, only: QueueFilter, form: 
             "percent": percent(item.priority),
             "reason": sentence(item.reason),
             "strategy": named(item.strategy, STRATEGIES),
-            "propensity": number(item.propensity),
+            "propensity": _chance(item.propensity),
             "remark": item.remark,
             "asked": f"asked {detail.cluster_size} times" if detail.cluster_size > 1 else None,
             "until": moment(item.claimed_until) if mine else None,
@@ -169,30 +173,16 @@ def item_shown(detail: Detail, me: int, now: datetime, only: QueueFilter, form: 
         "parts": parts_of(shown, span),
         "on_conversation": [rating_shown(given) for given in detail.feedback if given.turn_external_id is None],
         "two_answers": _two_answers(exchange, *detail.contradicted) if detail.contradicted else None,
-        "similar": [
-            {
-                "question": clip(one.exchange.question, 300),
-                "answer": fold(one.exchange.answer, 600),
-                "alike": f"{percent(one.similarity)} % alike",
-                "verdict": VERDICT_NAMES.get(one.verdict, one.verdict) if one.verdict else None,
-                "verdict_weight": "good" if one.verdict == VerdictLabel.good else "bad",
-                "at": moment(one.exchange.asked_at),
-                "href": f"/conversations/{one.conversation.id}#{anchor_of(one.exchange.turn_id)}",
-            }
-            for one in detail.similar
+        "similar": [_similar_shown(exchange, one) for one in detail.similar],
+        "articles": articles_offered(detail.articles, form),
+        "suggestion": answer_offered(detail, settings.queue.look_alike),
+        "difference": difference_shown(detail.articles, form),
+        "flagged_again": [again_shown(one) for one in detail.flagged_again],
+        "cluster": cluster_shown(detail.cluster, exchange.question, detail.articles, form) if mine else None,
+        "verdicts": [
+            _verdict_shown(verdict, name) | settled_shown(detail.settled.get(verdict.id or 0))
+            for verdict, name in detail.verdicts
         ],
-        "articles": [
-            {
-                "id": near.article.id,
-                "question": clip(near.article.question, 200),
-                "answer": near.article.answer,
-                "status": near.article.status,
-                "alike": f"{percent(near.similarity)} % alike",
-                "chosen": form.article == str(near.article.id),
-            }
-            for near in detail.articles
-        ],
-        "verdicts": [_verdict_shown(verdict, name) for verdict, name in detail.verdicts],
         "form": form,
         "typed": _typed_shown(form) if not mine and form.has_text() else None,
         "labels": [
@@ -200,28 +190,41 @@ def item_shown(detail: Detail, me: int, now: datetime, only: QueueFilter, form: 
             for i, (v, label, hint) in enumerate(VERDICTS, start=1)
         ],
         "causes": [{"value": v, "label": label, "chosen": v in form.causes} for v, label in CAUSES.items()],
-        "intents": detail.intents,
+        "intents": intents_offered(detail, form),
         "question": exchange.question,
-        "lease_seconds": int(lease.total_seconds()),
+        "lease_seconds": settings.queue.lease_seconds,
         "actions": {
             name: address(f"/items/{item.id}/{name}", only)
-            for name in ("claim", "decide", "draft", "release", "skip", "not-reviewable", "send-back")
+            for name in (
+                *("claim", "decide", "draft", "release", "skip", "not-reviewable", "send-back", "next", "difference"),
+                *("preview", "impact"),
+            )
         },
         "queue_href": address("/queue", only),
         "next_action": address("/queue/next", only),
     }
 
 
+def _chance(propensity: float) -> str:
+    return f"{percent(propensity)} %" if propensity >= 0.01 else f"{number(propensity * 100)} %"
+
+
+def _similar_shown(exchange: Exchange, one: Similar) -> dict[str, Any]:
+    """A look-alike; what its answer says that this one does not is marked."""
+    return {
+        "question": clip(one.exchange.question, 300),
+        "pieces": side_by_side(exchange.answer, one.exchange.answer)[1],
+        "alike": f"{percent(one.similarity)} % alike",
+        "verdict": VERDICT_NAMES.get(one.verdict, one.verdict) if one.verdict else None,
+        "verdict_weight": "good" if one.verdict == VerdictLabel.good else "bad",
+        "at": moment(one.exchange.asked_at),
+        "href": f"/conversations/{one.conversation.id}#{anchor_of(one.exchange.turn_id)}",
+    }
+
+
 def _two_answers(mine: Exchange, other: Exchange, conversation: Conversation) -> list[dict[str, Any]]:
     """Both exchanges side by side; each answer in pieces, those that the other answer lacks marked."""
-    words, others = (re.findall(r"\S+\s*", one.answer[:_COMPARED]) for one in (mine, other))
-    bare, other_bare = ([word.strip().strip(".,;:!?").lower() for word in side] for side in (words, others))
-    same = SequenceMatcher(None, bare, other_bare, autojunk=False)
-    pieces: tuple[list[tuple[str, bool]], list[tuple[str, bool]]] = ([], [])
-    for kind, a, b, c, d in same.get_opcodes():
-        for side, text in zip(pieces, ("".join(words[a:b]), "".join(others[c:d])), strict=True):
-            if text:
-                side.append((text, kind != "equal"))
+    pieces = side_by_side(mine.answer, other.answer)
     hrefs = (f"#{anchor_of(mine.turn_id)}", f"/conversations/{conversation.id}#{anchor_of(other.turn_id)}")
     return [
         {"title": title, "at": moment(one.asked_at), "question": clip(one.question, 300), "pieces": shown, "href": href}
@@ -229,11 +232,29 @@ def _two_answers(mine: Exchange, other: Exchange, conversation: Conversation) ->
     ]
 
 
+def before_shown(done: int | None, said: str, seconds: int | None, only: QueueFilter) -> dict[str, Any] | None:
+    """The item before this page: what became of it, and how to take that back within `seconds`; None where there was none.
+
+    A skipped item can be taken again at any time.
+    """
+    if done is None:
+        return None
+    back = f"/items/{done}/claim" if said == "skipped" else f"/items/{done}/undo"
+    return {
+        "id": done,
+        "text": {"skipped": "skipped: it will not be shown to you again.", "not_reviewable": "taken out of the queue."}.get(
+            said, "saved."
+        ),
+        "undo": address(back, only) if seconds is not None or said == "skipped" else None,
+        "seconds": seconds if said != "skipped" else None,
+    }
+
+
 def _typed_shown(form: DecisionForm) -> str:
     """All that was typed, as one text to copy."""
     parts = [
         ("Verdict", VERDICT_NAMES.get(form.label, form.label)),
-        ("Intent", form.intent),
+        ("Intent", form.intent or form.picked),
         ("Question", form.question),
         ("Answer", form.answer),
         ("Comment", form.comment),
@@ -256,13 +277,15 @@ def _verdict_shown(verdict: Verdict, name: str) -> dict[str, Any]:
     }
 
 
-def conversation_shown(whole: Whole) -> dict[str, Any]:
+def conversation_shown(whole: Whole, turn_id: str) -> dict[str, Any]:
+    """`turn_id`: a turn that is to be seen at once, also where it stands in a part that is folded."""
     shown = turns_shown(whole.turns, whole.feedback)
     place = {turn.external_id: i for i, turn in enumerate(whole.turns)}
     for exchange, item in whole.exchanges:
-        place_notes(shown, whole.turns, whole.evidence.get(exchange.id or 0, []), exchange.turn_id, every_note=False)
+        place_notes(shown, whole.turns, whole.evidence.get(exchange.id or 0, []), exchange.turn_id, False, {})
         if exchange.turn_id in place:
             shown[place[exchange.turn_id]].scored = Scored(
+                exchange_id=exchange.id or 0,
                 priority=f"{exchange.priority:.2f}",
                 percent=percent(exchange.priority),
                 item_href=f"/items/{item.id}" if item else None,
@@ -272,6 +295,8 @@ def conversation_shown(whole: Whole) -> dict[str, Any]:
     return {
         "conversation": heading_of(whole.conversation, whole.turns),
         "parts": parts_of(shown, None),
+        "open_later": place.get(turn_id, 0) >= FOLD_OVER,
+        "pickable": any(turn.scored and turn.scored.item_href is None for turn in shown),
         "on_conversation": [rating_shown(given) for given in whole.feedback if given.turn_external_id is None],
         "exchanges": len(whole.exchanges),
         "waits": whole.conversation.due_at is not None,

@@ -34,6 +34,8 @@ class Note:
     weight: str
     value: str
     chance: str
+    counts: str
+    """From which probability on it is shown as raised, and from which it counts for the priority where the settings say."""
     figures: list[tuple[str, str]]
 
 
@@ -65,6 +67,7 @@ class Rating:
 class Scored:
     """A scored exchange, shown at the turn that completes its answer."""
 
+    exchange_id: int
     priority: str
     percent: int
     item_href: str | None
@@ -80,6 +83,7 @@ class TurnShown:
     text: Told
     at: Moment | None
     edited: Moment | None
+    removed: bool = False
     flagged: bool = False
     new_day: bool = False
     intent: str | None = None
@@ -92,17 +96,25 @@ class TurnShown:
     scored: Scored | None = None
 
 
-def turns_shown(turns: Sequence[Turn], feedback: Sequence[Feedback]) -> list[TurnShown]:
+def scale_of(evidence: Iterable[Evidence]) -> str | None:
+    """On which scale the platform gave the scores of its passages, where that could be told."""
+    return next(
+        (str(one.detail["scale"]) for one in evidence if one.name == "answer_relevance" and one.detail.get("scale")), None
+    )
+
+
+def turns_shown(turns: Sequence[Turn], feedback: Sequence[Feedback], scale: str | None = None) -> list[TurnShown]:
     shown = []
     day = None
     for turn in turns:
         one = TurnShown(
             anchor=anchor_of(turn.external_id),
             role=turn.role,
-            who=ROLES.get(turn.role, turn.role),
+            who=ROLES.get(turn.role, turn.role) or "Somebody",  # a turn may be removed before anybody told whose it was
             text=fold(turn.text),
             at=moment(turn.at),
             edited=moment(turn.edited_at),
+            removed=turn.removed,
             ratings=[rating_shown(given) for given in feedback if given.turn_external_id == turn.external_id],
         )
         if turn.at:
@@ -112,7 +124,7 @@ def turns_shown(turns: Sequence[Turn], feedback: Sequence[Feedback]) -> list[Tur
             one.intent, one.ranking = _intent(turn.intent)
         if turn.retrieval is not None:
             one.passages = [_passage(passage) for passage in turn.retrieval]
-            one.passages_line = _passages_line(turn.retrieval)
+            one.passages_line = _passages_line(turn.retrieval, scale)
         shown.append(one)
     return shown
 
@@ -128,17 +140,18 @@ def _intent(intent: Mapping[str, Any]) -> tuple[str, list[tuple[str, str]]]:
 def _passage(passage: Mapping[str, Any]) -> Passage:
     scores = [
         f"{name} {number(passage[key])}"
-        for key, name in (("score", "score"), ("rerank_score", "reranked"))
+        for key, name in (("score", passage.get("scale") or "score"), ("rerank_score", passage.get("rerank_scale") or "reranked"))
         if isinstance(passage.get(key), int | float)
     ]
     title = passage.get("title") or passage.get("id") or "Passage without a title"
     return Passage(str(title), ", ".join(scores), fold(str(passage.get("text") or "")))
 
 
-def _passages_line(retrieval: Sequence[Mapping[str, Any]]) -> str:
+def _passages_line(retrieval: Sequence[Mapping[str, Any]], scale: str | None) -> str:
     if not retrieval:
         return "The bot's search found no passage"
-    return f"{len(retrieval)} passage{'s' if len(retrieval) > 1 else ''} found by the bot's search"
+    found = f"{len(retrieval)} passage{'s' if len(retrieval) > 1 else ''} found by the bot's search"
+    return f"{found}, scores on the scale {scale}" if scale else found
 
 
 _SCALES = {"stars": 5, "csat": 5, "nps": 10}
@@ -160,7 +173,12 @@ def rating_shown(given: Feedback) -> Rating:
 
 
 def place_notes(
-    shown: Sequence[TurnShown], turns: Sequence[Turn], evidence: Iterable[Evidence], answer_turn: str, every_note: bool
+    shown: Sequence[TurnShown],
+    turns: Sequence[Turn],
+    evidence: Iterable[Evidence],
+    answer_turn: str,
+    every_note: bool,
+    thresholds: Mapping[str, float],
 ) -> None:
     """The note beside the last of its turns, a mark on the others. Evidence without a known turn belongs to the answer."""
     place = {turn.external_id: i for i, turn in enumerate(turns)}
@@ -171,7 +189,7 @@ def place_notes(
         at = at or ([place[answer_turn]] if answer_turn in place else [len(shown) - 1] if shown else [])
         if not at:
             continue
-        note = _note(one)
+        note = _note(one, thresholds.get(one.name))
         shown[at[-1]].notes.append(note)
         if one.probability >= RAISED:
             for i in at[:-1]:
@@ -218,7 +236,7 @@ def heading_of(conversation: Conversation, turns: Sequence[Turn]) -> dict[str, A
     }
 
 
-def _note(one: Evidence) -> Note:
+def _note(one: Evidence, threshold: float | None) -> Note:
     figures = [
         (key.replace("_", " "), number(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value))
         for key, value in one.detail.items()
@@ -231,5 +249,6 @@ def _note(one: Evidence) -> Note:
         weight=weight_of(one.probability),
         value=f"{one.value:.2f}",
         chance=f"{percent(one.probability)} %",
+        counts=f"raised from {percent(RAISED)} %" + (f", counts from {percent(threshold)} %" if threshold is not None else ""),
         figures=figures,
     )

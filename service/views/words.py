@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlencode
 
-from service.claims import QueueFilter
+from service.filters import QueueFilter
 from service.models import PublicationState
 
 # (where it raised something, where it did not)
@@ -17,7 +17,7 @@ SIGNALS = {
     "answer_consistency": ("Inconsistent answers", "Consistency"),
     "user_feedback": ("Bad feedback", "Feedback"),
 }
-RAISED = 0.5  # the probability from which evidence speaks against the answer; claims.matches filters by the same
+RAISED = 0.5  # the probability from which evidence speaks against the answer; filters.matches filters by the same
 STRONG = 0.75
 VERDICTS = [
     ("good", "Good", "Nothing to correct"),
@@ -59,7 +59,9 @@ SAID = {
     "skipped": "Skipped: this item will not be shown to you again.",
     "not_reviewable": "Taken out of the queue as not reviewable.",
     "sent_back": "Sent back: the verdict is withdrawn and the item is open again.",
+    "undone": "Undone: the item is open and yours again, and what you had decided is in the form.",
     "draft": "Draft saved. It waits for you here.",
+    "no_impact": "Write the corrected answer first, and a question where the user asked none: then its impact can be told.",
     "taken": "Somebody else took this item a moment ago, or decided it.",
     "saved": "Saved.",
     "none": "There is nothing free for you right now.",
@@ -67,6 +69,13 @@ SAID = {
     "article": "Article saved.",
     "retry": "The publication is in line again.",
     "signed_out": "You are signed out.",
+    "queue": "Queue saved.",
+    "queue_removed": "The queue is gone; its items stay.",
+    "assigned": "Assigned.",
+    "unassigned": "Not assigned any more.",
+    "known": "Known from now on: reviewers of queues with known items may get it.",
+    "not_known": "Not a known item any more.",
+    "amended": "Amended. The verdict before stays in the history.",
 }
 
 
@@ -92,7 +101,8 @@ class Told:
 
 
 def address(path: str, only: QueueFilter | None = None, **more: str | int | None) -> str:
-    filters = {"signal": only.signal, "source": only.source, "strategy": only.strategy} if only else {}
+    chosen = ("signal", "source", "strategy", "queue")
+    filters = {name: getattr(only, name) for name in chosen} if only else {}
     query = urlencode({name: value for name, value in {**filters, **more}.items() if value not in (None, "")})
     return f"{path}?{query}" if query else path
 

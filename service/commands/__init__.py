@@ -1,0 +1,1 @@
+"""What `triage` can do, a file a group of commands."""

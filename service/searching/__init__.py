@@ -1,0 +1,1 @@
+"""Finding conversations: by words in the database, by meaning in the worker."""
