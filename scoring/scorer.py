@@ -330,7 +330,8 @@ def cluster(scored: Sequence[Scored], of: Mapping[int, int], look_alike: float) 
             if home is not None:
                 break
         if home is None and opened:
-            alike = leaders[: len(opened)] @ one.question
+            same = np.asarray([scored[leader].exchange.source == one.exchange.source for leader in opened])
+            alike = np.where(same, leaders[: len(opened)] @ one.question, -1.0)
             if alike.max() >= look_alike:
                 home = -(opened[int(alike.argmax())] + 1)
         if home is None:

@@ -31,9 +31,7 @@ def item_on(page: Page) -> int:
 
 def wait_until_ready(page: Page) -> None:
     """Until the next item is prepared."""
-    with page.expect_response(re.compile("/next")):
-        pass
-    page.wait_for_timeout(100)
+    page.wait_for_selector("#decision-form[data-prepared]")
 
 
 def told(page: Page, expression: str) -> float:

@@ -279,6 +279,7 @@
       if (leaving.aborted || assets(page) !== assets(document)) return;
       const at = new URL(address, location.href);
       ahead = { address, path: at.pathname, fence: at.searchParams.get("fence"), page };
+      form.dataset.prepared = ahead.path;
     } catch { /* the next item comes the slow way */ }
   }
 

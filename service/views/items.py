@@ -26,7 +26,6 @@ from service.views.words import (
     clip,
     moment,
     named,
-    number,
     percent,
     sentence,
     signal_label,
@@ -158,8 +157,6 @@ def item_shown(
             "priority": f"{item.priority:.2f}",
             "percent": percent(item.priority),
             "reason": sentence(item.reason),
-            "strategy": named(item.strategy, STRATEGIES),
-            "propensity": _chance(item.propensity),
             "remark": item.remark,
             "asked": f"asked {detail.cluster_size} times" if detail.cluster_size > 1 else None,
             "until": moment(item.claimed_until) if mine else None,
@@ -203,10 +200,6 @@ def item_shown(
         "queue_href": address("/queue", only),
         "next_action": address("/queue/next", only),
     }
-
-
-def _chance(propensity: float) -> str:
-    return f"{percent(propensity)} %" if propensity >= 0.01 else f"{number(propensity * 100)} %"
 
 
 def _similar_shown(exchange: Exchange, one: Similar) -> dict[str, Any]:
