@@ -54,7 +54,7 @@ class SourceContract:
     mutations: ClassVar[int] = 1000
 
     def sign(self, body: bytes, secret: str, now: datetime) -> Mapping[str, str]:
-        """The headers that the platform sends with the body; names in lower case."""
+        """The headers that the platform sends with the body; names in lower case. Each source's test says how."""
         raise NotImplementedError
 
     def test_a_signed_payload_is_verified_and_tells_something(self) -> None:
