@@ -10,9 +10,9 @@ run: $(VENV)/.ready
 	@$(BIN)/triage init --sample
 	@$(BIN)/triage run
 
-# Two at a time, each with one thread for the models.
+# Three at a time, for many wait; each with one thread for the models.
 test: $(VENV)/.ready-dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist worksteal
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check .

@@ -10,6 +10,7 @@ from confluent_kafka import Producer
 
 from connectors.errors import Reject, Retry
 from connectors.events import TurnAdded
+from connectors.pulls import brokers
 from connectors.pulls.base import Page
 from connectors.pulls.brokers import Amqp
 from connectors.pulls.rasa_events import RasaEvents, RasaEventsOptions
@@ -63,7 +64,8 @@ def test_kafka_gives_again_what_was_not_stored(kafka: Broker) -> None:
     assert said(later) == ["three"]
 
 
-def test_a_kafka_that_is_not_there_is_tried_again() -> None:
+def test_a_kafka_that_is_not_there_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(brokers, "JOINING_SECONDS", 1.0)
     options = RasaEventsOptions(kafka="127.0.0.1:9", wait_seconds=0.1)
 
     with pytest.raises(Retry, match="Kafka cannot be reached"):

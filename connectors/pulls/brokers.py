@@ -6,6 +6,9 @@ from typing import Any
 
 from connectors.errors import Reject, Retry
 
+JOINING_SECONDS = 10.0
+"""To find the broker and to join the group, before the first message can come."""
+
 
 class Kafka:
     """A topic through confluent-kafka; the consumer group keeps the place."""
@@ -41,8 +44,7 @@ class Kafka:
         try:
             self._check_topic(consumer, wait_seconds, KafkaException, KafkaError)
             consumer.subscribe([self._topic])
-            # Joining the group takes a while before the first message can come.
-            patience = max(wait_seconds, 10.0)
+            patience = max(wait_seconds, JOINING_SECONDS)
             while messages := consumer.consume(most, patience):
                 for message in messages:
                     if message.error():
@@ -57,7 +59,7 @@ class Kafka:
 
     def _check_topic(self, consumer: Any, wait_seconds: float, failure: type[Exception], codes: Any) -> None:
         try:
-            found = consumer.list_topics(self._topic, timeout=max(wait_seconds, 10.0)).topics[self._topic]
+            found = consumer.list_topics(self._topic, timeout=max(wait_seconds, JOINING_SECONDS)).topics[self._topic]
         except failure as error:
             raise Retry(f"Kafka cannot be reached: {error.args[0].str()}") from error
         if found.error is not None:
