@@ -8,6 +8,7 @@ under the same head. What chance picks does not depend on the size of a batch: i
 
 import argparse
 import gzip
+import hashlib
 import json
 import warnings
 from collections.abc import Iterator, Sequence
@@ -193,9 +194,10 @@ def load_task(folder: Path, cache: Path, name: str) -> Task:
     parts = []
     for part in ("train", "test"):
         rows = [row for row in _lines(folder / name / f"{part}.jsonl") if row["intent"] != "oos"]
-        kept = cache / f"{name}_{part}.npy"
+        texts = [row["text"] for row in rows]
+        kept = cache / f"{name}_{part}_{hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:12]}.npy"
         if not kept.exists():
-            np.save(kept, make_encoder("packaged").encode([row["text"] for row in rows]))
+            np.save(kept, make_encoder("packaged").encode(texts))
         parts += [np.load(kept), [row["intent"] for row in rows]]
     return make_task(*parts)
 

@@ -205,3 +205,16 @@ def test_with_many_examples_the_regression_joins_in() -> None:
 
     assert np.array_equal(*few)
     assert not np.allclose(*many)
+
+
+def test_mixed_picks_a_large_batch_as_small_ones_of_which_it_has_not_heard() -> None:
+    vectors, _ = make_clusters((60, 40, 30, 20), noise=0.2)
+
+    def asked(labelled: list[int], budget: int) -> list[int]:
+        return pick_mixed(Pool(Space(vectors), np.asarray(labelled, dtype=np.intp)), budget, np.random.default_rng(0))
+
+    first = asked([], 20)
+    second = asked(first, 20)
+
+    assert asked([], 50) == first + second + asked(first + second, 10)
+    assert not set(first) & set(second)

@@ -4,11 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from scoring.strategies.base import Floats, Pool, Strategy
+from scoring.strategies.base import Floats, Indices, Pool, Space, Strategy
 from scoring.strategies.margin import closeness
 
 WIDE, NARROW = 3.0, 0.3
 """Reach of a label in squared distances from a text to its nearest label (median), for a head that is never and always right."""
+AT_ONCE = 20
+"""Picked with one reach. Of a larger batch, the next ones are picked as if those before had their labels: nearer, so less far."""
 
 
 def pick(pool: Pool, budget: int, rng: np.random.Generator) -> list[int]:
@@ -23,36 +25,39 @@ def pick(pool: Pool, budget: int, rng: np.random.Generator) -> list[int]:
     """
     open_ = pool.open()
     budget = min(budget, int(open_.sum()))
-    if budget <= 0:
-        return []
-    told, trust = pool.probabilities, pool.trust
-    worth = pool.space.asked.astype(np.float64)
+    told, trust, space = pool.probabilities, pool.trust, pool.space
+    worth = space.asked.astype(np.float64)
     if told is not None and told.shape[1] > 1:
         worth *= (1.0 - trust) + trust * closeness(told)
-    reached, distance = _nearest(pool)
-    reach = max(((1.0 - trust) * WIDE + trust * NARROW) * distance, 1e-3)
-    covered = np.exp(-np.maximum(2.0 - 2.0 * reached, 0.0) / reach)
-    return _herd(_kernel(pool, reach), worth, covered, open_, budget)
+    chosen: list[int] = []
+    while len(chosen) < budget:
+        reached, distance = _nearest(space, np.append(pool.labelled, chosen).astype(np.intp))
+        reach = max(((1.0 - trust) * WIDE + trust * NARROW) * distance, 1e-3)
+        covered = np.exp(-np.maximum(2.0 - 2.0 * reached, 0.0) / reach)
+        some = _herd(_kernel(space, reach), worth, covered, open_, min(AT_ONCE, budget - len(chosen)))
+        open_[some] = False
+        chosen += some
+    return chosen
 
 
-def _nearest(pool: Pool) -> tuple[Floats, float]:
+def _nearest(space: Space, labelled: Indices) -> tuple[Floats, float]:
     """Cosine of each text with its nearest label (-inf where there is none), and the typical squared distance to it."""
-    vectors, asked = pool.space.vectors, pool.space.asked
-    if not len(pool.labelled):
-        tenth = pool.space.near[0][asked][:, :11][:, -1]
+    vectors, asked = space.vectors, space.asked
+    if not len(labelled):
+        tenth = space.near[0][asked][:, :11][:, -1]
         return np.full(len(vectors), -np.inf), float(2.0 - 2.0 * np.median(tenth))
     cosines = np.concatenate(
-        [np.max(part @ vectors[pool.labelled].T, axis=1) for part in np.array_split(vectors, len(vectors) // 4096 + 1)]
+        [np.max(part @ vectors[labelled].T, axis=1) for part in np.array_split(vectors, len(vectors) // 4096 + 1)]
     )
     return cosines.astype(np.float64), float(2.0 - 2.0 * np.median(cosines[asked]))
 
 
-def _kernel(pool: Pool, reach: float) -> Any:
+def _kernel(space: Space, reach: float) -> Any:
     """Sparse (n, n), symmetric: how far a label on one covers the other, 0..1, among near ones."""
     from scipy import sparse  # a tenth of a second of import that other strategies need not pay
 
     make: Any = sparse.csr_matrix
-    cosines, rows = pool.space.near
+    cosines, rows = space.near
     n, k = cosines.shape
     values = np.exp(-np.maximum(2.0 - 2.0 * cosines, 0.0) / reach)
     one_way = make((values.ravel(), rows.ravel(), np.arange(0, n * k + 1, k)), shape=(n, n))
