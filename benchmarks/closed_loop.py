@@ -265,7 +265,7 @@ def service(memory: Memory, policy: str, reviews: int) -> Iterator[Desk]:
     with tempfile.TemporaryDirectory(prefix="triage-loop-") as folder:
         url = f"sqlite:///{folder}/triage.db"
         upgrade(url)
-        queue = QueueSettings(capacity=reviews, review_rate=0.02, urgent_priority=0.0)
+        queue = QueueSettings(capacity=reviews, review_rate=0.02, urgent_priority=0.0, undo_seconds=0)
         settings = Settings(database_url=url, sources={"standard": SourceSettings(secrets=["whsec_YmVuY2htYXJr"])}, queue=queue)
         db = Database(url)
         with db.write() as session:
