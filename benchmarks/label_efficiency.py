@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,8 @@ def main() -> None:
         load_task(folder, given.cache, name)
     curves = _known(given.json)
     waiting = [run for run in planned(given.seeds, given.small) if run not in {curve.run for curve in curves}]
-    with ProcessPoolExecutor(given.jobs) as processes:
+    # Spawned: threads of the encoder, which this process may have run, do not survive a fork.
+    with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as processes:
         for done in as_completed([processes.submit(draw_curve, run, folder, given.cache) for run in waiting]):
             curves.append(done.result())
             if given.json:
