@@ -1,9 +1,9 @@
 """Our own intent model: small heads on sentence vectors and words, fitted in seconds from labelled examples.
 
 The logits add up four heads: a multinomial logistic regression over unit vectors, a linear discriminant (Fisher 1936, closed
-form), one hidden layer (dropout, Srivastava et al. 2014; AdamW, Loshchilov and Hutter 2019), and support vectors on the words
-themselves, which a sentence vector smooths over. How much of each is fitted on examples held out (stacking, Wolpert 1992, with
-shares that are not negative, Breiman 1996), which settles the temperature as well.
+form), one hidden layer (dropout, Srivastava et al. 2014; AdamW, Loshchilov and Hutter 2019), and one on the words themselves
+(support vectors; with many examples a regression), which a sentence vector smooths over. How much of each is fitted on examples
+held out (stacking, Wolpert 1992, with shares that are not negative, Breiman 1996), which settles the temperature as well.
 
 `scoring/out_of_scope.py` looks at each prediction from several sides. Two mixes of these looks are learned in rehearsals
 (`scoring/rehearsals.py`): heads are fitted without a quarter of the intents and without a fifth of the examples of the others.
@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 
 from scoring.clauses import clauses
 from scoring.encoder import Vectors
-from scoring.intent_heads import Head, Heads, WordHead, linear, softmax
+from scoring.intent_heads import Head, Heads, WordHead, linear
 from scoring.lexical import BUCKETS, Lexicon, bags, lexicon, sparse_rows, weighed
-from scoring.out_of_scope import LOOKS, Floats, Known, compared, looks, mixed
+from scoring.out_of_scope import LOOKS, Floats, Indices, Known, compared, looks, mixed
 from scoring.rehearsals import Learned, fit_examples, read_examples, rehearse
 
 FORMAT = "transcript-triage-intents-3"
@@ -126,7 +126,7 @@ class IntentModel:
         given = read_examples(texts, vectors, labels, OUT_OF_SCOPE)
         learned = learned or rehearse(given, np.random.default_rng(seed))
         rng = np.random.default_rng(seed + 1)
-        fitted = fit_examples(given.examples, given.classes, len(given.names), rng, learned.shares)
+        fitted = fit_examples(given.examples, given.classes, len(given.names), rng, learned.shares, given.many)
         heads, near, words = fitted.compared(learned.shares)
         return cls(given.names, encoder, heads, near, words, learned.scope, learned.right)
 
@@ -234,15 +234,12 @@ class IntentModel:
         found = looks(asked, self.known, self.words)
         outside = 1.0 - mixed(found, self.scope)
         outside[~np.any(vectors != 0, axis=1)] = 1.0  # an empty question belongs nowhere
-        probabilities = _ranked(softmax(asked.logits.astype(np.float64)), mixed(found, self.right))
-        order = np.argsort(-probabilities, axis=1, kind="stable")[:, :_LONGEST_RANKING]
+        order, ranked = _ranked(asked.logits, mixed(found, self.right))
+        intents = np.asarray(self.intents, dtype=object)[order].tolist()
         names = frozenset(name.casefold() for name in self.intents)
-        ranked = np.take_along_axis(probabilities, order, axis=1)
         return [
-            Prediction(
-                self.intents[best[0]], row[0], out, tuple(zip((self.intents[i] for i in best), row, strict=True)), known=names
-            )
-            for best, row, out in zip(order.tolist(), ranked.tolist(), outside.tolist(), strict=True)
+            Prediction(best[0], row[0], out, tuple(zip(best, row, strict=True)), known=names)
+            for best, row, out in zip(intents, ranked.tolist(), outside.tolist(), strict=True)
         ]
 
 
@@ -286,13 +283,23 @@ def _divides(starts: NDArray[Any], total: int, least: int) -> bool:
     return bool(at[0] == 0 and at[-1] == total and np.all(np.diff(at) >= least))
 
 
-def _ranked(probabilities: Floats, confidence: Floats) -> Floats:
-    """The best intent gets the confidence; the others share what is left, none more than the best."""
-    rows = np.arange(len(probabilities))
-    best = probabilities.argmax(axis=1)
-    rest = probabilities.copy()
-    rest[rows, best] = 0.0
-    room = (1 - confidence) / np.maximum(rest.sum(axis=1), 1e-12)
-    rest *= np.minimum(room, confidence / np.maximum(rest.max(axis=1), 1e-12))[:, None] * (1 - 1e-9)
-    rest[rows, best] = confidence
-    return rest
+def _ranked(logits: Vectors, confidence: Floats) -> tuple[Indices, Floats]:
+    """(intents, probabilities) of the longest ranking, best first. The best gets the confidence; the others share what is
+    left, none more than the best."""
+    order = _largest(logits)
+    best = np.take_along_axis(logits, order[:, :1], axis=1)
+    powers = np.exp(logits - best)
+    np.put_along_axis(powers, order[:, :1], 0.0, axis=1)
+    rest = powers.sum(axis=1, dtype=np.float64)
+    shares = np.take_along_axis(powers, order, axis=1) / (1 + rest)[:, None]
+    room = (1 - confidence) / np.maximum(rest / (1 + rest), 1e-12)
+    shares *= np.minimum(room, confidence / np.maximum(shares.max(axis=1), 1e-12))[:, None] * (1 - 1e-9)
+    shares[:, 0] = confidence
+    return order, shares
+
+
+def _largest(logits: Vectors) -> Indices:
+    """The intents of the longest ranking, best first and, among equals, in their order."""
+    count = min(_LONGEST_RANKING, logits.shape[1])
+    found = np.sort(np.argpartition(-logits, count - 1, axis=1)[:, :count], axis=1)
+    return np.take_along_axis(found, np.argsort(-np.take_along_axis(logits, found, axis=1), axis=1, kind="stable"), axis=1)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from scoring.descent import softmax
 from scoring.encoder import Vectors
-from scoring.intent_heads import softmax
 from scoring.out_of_scope import Floats, Indices, shrunk
 
 LEAST_EXAMPLES = 5
@@ -47,6 +47,17 @@ def find_slips(vectors: Vectors, labels: Sequence[str], seed: int = 0, least: fl
     return [Slip(int(rows[row]), str(every[kept[other]]), round(suspicion, 4)) for row, other, suspicion in found]
 
 
+def nearest(vectors: Vectors, labels: Sequence[str], wanted: Sequence[tuple[int, str]], most: int = 3) -> list[list[int]]:
+    """Per (row, label) the rows of the examples of that label which are nearest to the row's, itself left out, nearest first."""
+    known, names = np.asarray(vectors, dtype=np.float32), np.asarray(labels)
+    labelled = {label: np.flatnonzero(names == label) for label in {label for _, label in wanted}}
+    found: list[list[int]] = []
+    for row, label in wanted:
+        others = labelled[label][labelled[label] != row]
+        found.append(others[np.argsort(-(known[others] @ known[row]), kind="stable")[:most]].tolist())
+    return found
+
+
 def disagreeing(
     vectors: Vectors, classes: Indices, probabilities: Floats, least: float = SUSPECT
 ) -> list[tuple[int, int, float]]:
@@ -76,17 +87,19 @@ def out_of_fold(vectors: Vectors, classes: Indices, count: int, seed: int = 0) -
     Its logits are divided by the temperature that suits the held-out labels best (Guo et al. 2017).
     """
     folds = np.random.default_rng(seed).permutation(len(classes)) % _FOLDS
-    logits = np.zeros((len(classes), count))
+    logits = np.zeros((len(classes), count), dtype=np.float32)
     for fold in range(_FOLDS):
         held = folds == fold
         means, spread = shrunk(vectors[~held], classes[~held], count)
         weights = np.linalg.solve(spread, means.T)
         sizes = np.bincount(classes[~held], minlength=count)
-        logits[held] = vectors[held] @ weights + np.log(np.maximum(sizes, 1e-9)) - 0.5 * np.einsum("kd,dk->k", means, weights)
-    at = np.arange(len(classes))
-    tried = [softmax(logits / temperature) for temperature in _TEMPERATURES]
-    losses = [-np.log(np.maximum(one[at, classes], 1e-12)).mean() for one in tried]
-    return tried[int(np.argmin(losses))]
+        bias = np.log(np.maximum(sizes, 1e-9)) - 0.5 * np.einsum("kd,dk->k", means, weights)
+        logits[held] = vectors[held] @ weights.astype(np.float32) + bias.astype(np.float32)
+    logits -= logits.max(axis=1, keepdims=True)
+    own = logits[np.arange(len(classes)), classes].astype(np.float64)
+    losses = [np.log(np.exp(logits / np.float32(at)).sum(axis=1)).mean() - own.mean() / at for at in _TEMPERATURES]
+    found: Floats = softmax(logits.astype(np.float64) / _TEMPERATURES[int(np.argmin(losses))])
+    return found
 
 
 def _neighbours(vectors: Vectors, classes: Indices, rows: Indices, count: int) -> Floats:

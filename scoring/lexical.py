@@ -4,6 +4,7 @@ Feature hashing (Weinberger et al. 2009) needs no vocabulary, so a fitted model 
 by differences of one running sum (Karp and Rabin 1987), for all texts of a call at once.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.wording import plain, words
+from scoring.wording import WORD, plain, straight
 
 BUCKETS = 4096
 """Of words and pairs of words; the n-grams of letters have as many of their own."""
@@ -22,7 +23,8 @@ _LONGEST = 1000
 """Characters read of a text: an intent is said at its beginning, or never."""
 _BASE = 0x9E3779B97F4A7C15
 _SALT = 0xA24BAED4963EE407
-_SPACE = 32
+_SPACE, _BREAK = 32, 0
+_WORD_OR_BREAK = re.compile(rf"{WORD.pattern}|\0")
 
 Counts = Any
 """A sparse matrix (texts, buckets) of scipy, which brings no types."""
@@ -86,30 +88,43 @@ def word_looks(
         likely[at, best] = -np.inf
         own -= likely.max(axis=1)
     told = rows[:, :BUCKETS]
-    lead = _most_alike(told, best, known.kept, starts)
     if likely.shape[1] > 1:
-        lead -= _most_alike(told, second, known.kept, starts)
+        lead = np.subtract(*_most_alike(told, (best, second), known.kept, starts))
+    else:
+        (lead,) = _most_alike(told, (best,), known.kept, starts)
     return np.column_stack([share, own / np.sqrt(np.maximum(n, 1)), np.log1p(n), lead]).astype(np.float64)
 
 
-def _most_alike(rows: Counts, intents: _Places, kept: Counts, starts: _Places) -> NDArray[np.float64]:
-    """The largest product of each row with a kept example of its intent, (n,): intent by intent, for all pairs cost ten times."""
-    found = np.zeros(rows.shape[0])
-    order = np.argsort(intents, kind="stable")
-    sorted_rows, ends = rows[order], np.searchsorted(intents[order], np.arange(len(starts)))
-    for intent in np.unique(intents):
-        part = slice(ends[intent], ends[intent + 1])
-        products = sorted_rows[part] @ kept[starts[intent] : starts[intent + 1]].T
-        found[order[part]] = products.toarray().max(axis=1)
+def _most_alike(rows: Counts, asked: Sequence[_Places], kept: Counts, starts: _Places) -> list[Weights]:
+    """For each of `asked` (an intent a row), the largest product of each row with a kept example of that intent, (n,).
+
+    Every intent gets buckets of its own, so that one sparse product compares each row with the examples of one intent.
+    """
+    present, place = np.unique(np.concatenate(asked), return_inverse=True)
+    sizes = np.diff(starts)[present]
+    within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    examples = kept[np.repeat(starts[present], sizes) + within]
+    n = np.diff(examples.indptr)
+    bucket = np.repeat(np.repeat(np.arange(len(present)), sizes) * BUCKETS, n) + examples.indices
+    shape = (len(present) * BUCKETS, int(sizes.max(initial=0)))
+    by_intent = _sparse().csr_matrix((examples.data, (bucket, np.repeat(within, n))), shape)
+    found = []
+    for intent in np.split(place, len(asked)):
+        moved = rows.indices + np.repeat(intent * BUCKETS, np.diff(rows.indptr))
+        products = _sparse().csr_matrix((rows.data, moved, rows.indptr), (rows.shape[0], shape[0])) @ by_intent
+        some = np.diff(products.indptr) > 0
+        largest = np.zeros(len(some), dtype=np.float32)
+        if some.any():
+            largest[some] = np.maximum.reduceat(products.data, products.indptr[:-1][some])
+        found.append(largest)
     return found
 
 
 def bags(texts: Sequence[str]) -> tuple[Counts, Counts]:
     """Damped counts (1 + log n) of words with pairs of words, and of n-grams of letters, each (texts, BUCKETS)."""
-    read = [f" {' '.join(words(plain(text)[:_LONGEST]))} " for text in texts]
-    lengths = [len(one) for one in read]
-    codes = np.frombuffer("".join(read).encode("utf-32-le"), dtype=np.uint32).astype(np.uint64)
-    row = np.repeat(np.arange(len(texts)), lengths)
+    codes = np.frombuffer(_read(texts).encode("utf-32-le"), dtype=np.uint32).astype(np.uint64)
+    row = np.cumsum(codes == _BREAK)
+    codes[codes == _BREAK] = _SPACE
     between = _substrings(codes)
     space = codes == _SPACE
     starts, ends = np.flatnonzero(space[:-1] & ~space[1:]) + 1, np.flatnonzero(~space[:-1] & space[1:]) + 1
@@ -123,6 +138,15 @@ def bags(texts: Sequence[str]) -> tuple[Counts, Counts]:
         at = at[inside & (row[at] == row[at + size - 1])]
         spelt.append((row[at], between(at, at + size, 10 + size)))
     return _counted(said, len(texts)), _counted(spelt, len(texts))
+
+
+def _read(texts: Sequence[str]) -> str:
+    """The words of all texts, each between spaces, with a break between two texts: one call reads all of them."""
+    said = [text if 2 * len(text) <= _LONGEST else plain(text)[:_LONGEST] for text in texts]  # lower case at most doubles it
+    joined = "\0".join(said)
+    if joined.count("\0") >= len(said):
+        joined = "\0".join(text.replace("\0", " ") for text in said)
+    return f" {' '.join(_WORD_OR_BREAK.findall(straight(joined)))} "
 
 
 def rarity(counts: Counts) -> Weights:

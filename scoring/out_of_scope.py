@@ -15,6 +15,7 @@ The looks, each larger the safer the prediction:
 Examples of the predicted intent alone tell more than the nearest of all, and cost a hundredth.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -153,22 +154,20 @@ def looks(asked: Asked, known: Known, words: Lexicon) -> Floats:
     """The looks of the module's docstring, shape (n, LOOKS)."""
     logits = asked.logits
     rows = np.arange(len(logits))
-    count = logits.shape[1]
     best = logits.argmax(axis=1)
-    top = logits[rows, best].astype(np.float64)
-    powers = np.exp(logits - top[:, None])
-    others = powers.copy()
+    shifts = logits - logits[rows, best][:, None]
+    others = np.exp(shifts)
     others[rows, best] = 0.0
-    second = others.argmax(axis=1) if count > 1 else best
-    log_odds = np.minimum(-np.log(np.maximum(others.sum(axis=1), 1e-9)), 15.0)
-    shares = powers / powers.sum(axis=1)[:, None]
-    certainty = np.sum(shares * np.log(np.maximum(shares, 1e-12)), axis=1)
+    second = others.argmax(axis=1) if logits.shape[1] > 1 else best
+    rest = others.sum(axis=1)
+    log_odds = np.minimum(-np.log(np.maximum(rest, 1e-9)), 15.0)
+    certainty = np.einsum("nk,nk->n", others, shifts) / (1 + rest) - np.log1p(rest)
 
     placed = unit((asked.vectors - known.origin) @ known.directions)
     own = np.einsum("nd,nd->n", placed, known.centres[best])
     spaces = ((asked.vectors, known.examples), (placed, known.projected), (centred(logits), known.logits))
-    near, near_placed, near_seen = _nearest(best, spaces, known)
-    (near_second,) = _nearest(second, spaces[:1], known)
+    near, near_placed, near_seen = _nearest(best, spaces, known.starts)
+    (near_second,) = _nearest(second, spaces[:1], known.starts)
     return np.column_stack(
         [
             log_odds,
@@ -259,14 +258,31 @@ def means(vectors: Vectors, classes: Indices, count: int) -> Floats:
     return found
 
 
-def _nearest(intents: Indices, spaces: tuple[tuple[Vectors, Vectors], ...], known: Known) -> list[Floats]:
+def _nearest(intents: Indices, spaces: Sequence[tuple[Vectors, Vectors]], starts: Indices) -> list[Vectors]:
     """For each space (questions, examples), the mean cosine of the nearest examples of one intent a question."""
-    found = [np.zeros(len(intents)) for _ in spaces]
     order = np.argsort(intents, kind="stable")
-    values, first = np.unique(intents[order], return_index=True)
-    for intent, rows in zip(values, np.split(order, first[1:]), strict=True):
-        block = slice(known.starts[intent], known.starts[intent + 1])
-        k = min(_NEAREST, block.stop - block.start)
-        for out, (questions, examples) in zip(found, spaces, strict=True):
-            out[rows] = np.partition(questions[rows] @ examples[block].T, -k, axis=1)[:, -k:].mean(axis=1)
+    present, first = np.unique(intents[order], return_index=True)
+    sizes = np.diff(starts)[present]
+    ends = [*first[1:].tolist(), len(order)]
+    blocks = list(zip(first.tolist(), ends, starts[present].tolist(), sizes.tolist(), strict=True))
+    found = []
+    for questions, examples in spaces:
+        cosines = np.full((int(sizes.max(initial=0)), len(order)), -np.inf, dtype=np.float32)  # a column a question
+        sorted_questions = questions[order]
+        for start, end, example, size in blocks:
+            np.matmul(examples[example : example + size], sorted_questions[start:end].T, out=cosines[:size, start:end])
+        nearest = np.empty(len(order), dtype=np.float32)
+        nearest[order] = _mean_of_largest(cosines, np.repeat(np.minimum(sizes, _NEAREST), np.diff([*first, len(order)])))
+        found.append(nearest)
+    return found
+
+
+def _mean_of_largest(values: Vectors, counts: Indices) -> Vectors:
+    """The mean of the `counts` largest of each column, at most `_NEAREST`: row by row, so that all columns go at once."""
+    largest = np.full((_NEAREST, values.shape[1]), -np.inf, dtype=np.float32)
+    for row in values:
+        for kept in largest:
+            row, kept[:] = np.minimum(row, kept), np.maximum(row, kept)
+    sums = np.where(np.arange(_NEAREST)[:, None] < counts, largest, 0.0).sum(axis=0)
+    found: Vectors = (sums / counts).astype(np.float32)
     return found

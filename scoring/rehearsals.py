@@ -27,6 +27,8 @@ from scoring.out_of_scope import (
 
 _WITHOUT_REHEARSAL = (0.0, 3.0, 0.75, 1.0)
 """Shares of hidden layer, regression, discriminant and words where no example can be held out."""
+_MANY = 5000
+"""With more examples the regression is fitted quickly, in rehearsals as in the end."""
 _TOWARDS = 1.0
 """Weight of the squared distance from these shares, in examples held out."""
 
@@ -54,6 +56,10 @@ class Given:
     examples: Examples
     classes: Indices
     strange: Examples
+
+    @property
+    def many(self) -> bool:
+        return len(self.examples) > _MANY
 
 
 def read_examples(texts: Sequence[str], vectors: Vectors, labels: Sequence[str], negatives: frozenset[str]) -> Given:
@@ -108,9 +114,14 @@ class Fitted:
 
 
 def fit_examples(
-    examples: Examples, classes: Indices, count: int, rng: np.random.Generator, shares: Sequence[float] = (1.0,) * 4
+    examples: Examples,
+    classes: Indices,
+    count: int,
+    rng: np.random.Generator,
+    shares: Sequence[float] = (1.0,) * 4,
+    quick: bool = False,
 ) -> Fitted:
-    """Fit all heads; of those on vectors, one with a share of zero is left out."""
+    """Fit all heads, as `fit_heads` does."""
     rare = half(np.concatenate([rarity(examples.said), rarity(examples.spelt)]))
     rows = weighed(examples.said, examples.spelt, rare)
     (own,) = rng.spawn(1)
@@ -118,8 +129,8 @@ def fit_examples(
     # converges, few rounds are enough, and one example an intent looks odd to scikit-learn.
     with warnings.catch_warnings(), ThreadPoolExecutor(1) as beside:
         warnings.simplefilter("ignore")
-        fitting = beside.submit(fit_word_head, rows, classes, count, own)  # it takes as long as all the others together
-        heads = fit_heads(examples.vectors, classes, count, rng, shares[:-1])
+        fitting = beside.submit(fit_word_head, rows, classes, count, own, quick)
+        heads = fit_heads(examples.vectors, classes, count, rng, shares[:-1], quick)
         words = fitting.result()
     return Fitted(examples, rows, classes, rare, heads, words, kept_rows(classes, count, rng))
 
@@ -157,7 +168,7 @@ def rehearse(given: Given, rng: np.random.Generator) -> Learned:
         held = _held_out(classes, rng) & ~left_out
         known = ~left_out & ~held
         names, renumbered = np.unique(classes[known], return_inverse=True)
-        fitted = fit_examples(examples[known], renumbered, len(names), rng)
+        fitted = fit_examples(examples[known], renumbered, len(names), rng, quick=given.many)
         truth = np.searchsorted(names, classes[held])
         rehearsals.append(_Rehearsal(fitted, examples[held], truth, examples[left_out]))
     shares = _shares(rehearsals)

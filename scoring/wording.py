@@ -11,7 +11,7 @@ LONGEST = 4000
 """Characters that rules read of a text; a text may be a megabyte of anything."""
 
 WORD = re.compile(r"[^\W_]+(?:'[a-z]+)?")
-_APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "`": "'", "´": "'", "“": '"', "”": '"', "\u00a0": " ", "–": "-", "—": "-"})
+_STRAIGHT = {"’": "'", "‘": "'", "`": "'", "´": "'", "“": '"', "”": '"', "\u00a0": " ", "–": "-", "—": "-"}
 _SPACES = re.compile(r"\s+")
 
 
@@ -112,16 +112,21 @@ def plain(text: str) -> str:
 
 @lru_cache(maxsize=8192)
 def _plain(text: str) -> str:
-    return _SPACES.sub(" ", text.translate(_APOSTROPHES).lower().replace("\0", " ")).strip()
+    return _SPACES.sub(" ", straight(text).replace("\0", " ")).strip()
+
+
+def straight(text: str) -> str:
+    """Lower case and straight quotes; nothing is cut."""
+    for written, meant in _STRAIGHT.items():  # a tenth of the time of str.translate on a long text
+        text = text.replace(written, meant)
+    return text.lower()
 
 
 def as_written(part: str, text: str) -> str:
     """A part of the text's plain form as the text itself writes it; the part where it is not found."""
     written = _SPACES.sub(" ", text.replace("\0", " ")).strip()
     at = plain(text).find(part)
-    return (
-        written[at : at + len(part)] if at >= 0 and written[at : at + len(part)].lower().translate(_APOSTROPHES) == part else part
-    )
+    return written[at : at + len(part)] if at >= 0 and straight(written[at : at + len(part)]) == part else part
 
 
 @lru_cache(maxsize=8192)

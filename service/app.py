@@ -38,6 +38,8 @@ from service.routes import (
     cluster_pages,
     connection_pages,
     item_pages,
+    label_api,
+    label_pages,
     lead_pages,
     live,
     pages,
@@ -118,6 +120,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(article_pages.router)
     app.include_router(team_pages.router)
     app.include_router(team_api.router)
+    app.include_router(label_pages.router)
+    app.include_router(label_api.router)
     app.include_router(connection_pages.router)
     app.include_router(pull_pages.router)
     app.include_router(lead_pages.router)

@@ -1,7 +1,7 @@
 """The database: one engine, read and write sessions, our column types, and claiming rows with a lease."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -99,7 +99,7 @@ class Database:
         self.engine: Engine = create_engine(
             url,
             hide_parameters=True,  # an error's message must not quote a person's words
-            **({"connect_args": {"timeout": 60}} if self.is_sqlite else {"pool_size": pool_size, "max_overflow": 10}),
+            **(_of_sqlite(parsed.database) if self.is_sqlite else {"pool_size": pool_size, "max_overflow": 10}),
         )
         if self.is_sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
@@ -123,6 +123,12 @@ class Database:
         self.engine.dispose()
 
 
+def _of_sqlite(file: str | None) -> dict[str, Any]:
+    # A commit empties the page caches of all other connections: the one that wrote last is the one to write through next.
+    in_turn = {"pool_use_lifo": True} if file not in (None, "", ":memory:") else {}
+    return {"connect_args": {"timeout": 60}, **in_turn}
+
+
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # we begin transactions ourselves: see _begin_sqlite
     # FULL: a commit is on disk before it is acknowledged, also in WAL mode (sqlite.org/pragma.html#pragma_synchronous)
@@ -140,9 +146,9 @@ def table_of(model: type[SQLModel]) -> Table:
     return table
 
 
-def changed(session: Session, statement: Update) -> int:
-    """How many rows the statement changed: 0 means that its condition no longer held."""
-    return cast("CursorResult[Any]", session.execute(statement)).rowcount
+def changed(session: Session, statement: Update, each: Sequence[Mapping[str, Any]] | None = None) -> int:
+    """How many rows the statement changed, once or with `each` of these parameters: 0 means that its condition no longer held."""
+    return cast("CursorResult[Any]", session.execute(statement, each)).rowcount
 
 
 def seconds_of(session: Session, column: Any) -> Any:

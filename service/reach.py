@@ -47,11 +47,13 @@ class Reach:
         return conditions
 
     def late(self, now: datetime) -> Any | None:
-        """Items that wait longer than their queue promises; None where none promises anything."""
-        promising = [self.chosen] if self.chosen else self.queues
+        """Of the items in `wanted`, those that wait longer than their queue promises; None where none promises anything."""
+        if self.chosen:
+            promised = self.chosen.due_hours
+            return None if promised is None else col(ReviewItem.created_at) <= now - timedelta(hours=promised)
         late = [
             and_(col(ReviewItem.created_at) <= now - timedelta(hours=queue.due_hours), *matches(filter_of(queue)))
-            for queue in promising
+            for queue in self.queues
             if queue.due_hours is not None
         ]
         return or_(*late) if late else None

@@ -24,6 +24,7 @@ from service.models import (
     OpinionKind,
     ReviewItem,
     RootCause,
+    SecondLook,
     Skip,
     Verdict,
     VerdictLabel,
@@ -179,18 +180,31 @@ def learn_example(session: Session, source: str, text: str, intent: str, now: da
         verdict_id=verdict_id,
         added_at=now,
     )
-    session.execute(
-        insert.on_conflict_do_update(
-            index_elements=["source", "content_hash", "by_verdict"],
-            set_={
-                **{name: insert.excluded[name] for name in ("intent", "verdict_id", "added_at")},
-                "suspected": None,
-                "suspicion": None,
-            },
-            where=(col(Example.intent) != insert.excluded.intent)
-            | col(Example.verdict_id).is_distinct_from(insert.excluded.verdict_id),
-        )
+    new = insert.on_conflict_do_update(
+        index_elements=["source", "content_hash", "by_verdict"],
+        set_={
+            **{name: insert.excluded[name] for name in ("intent", "verdict_id", "added_at")},
+            **dict.fromkeys(("suspected", "suspicion", "near")),
+        },
+        where=(col(Example.intent) != insert.excluded.intent)
+        | col(Example.verdict_id).is_distinct_from(insert.excluded.verdict_id),
     )
+    if changed(session, new):
+        _end_keeps(session, source, text, intent, now, by_seed=verdict_id is None)
+
+
+def _end_keeps(session: Session, source: str, text: str, intent: str, now: datetime, by_seed: bool) -> None:
+    """The text has this label now: that a reviewer kept another one counts no more. A seed changes no verdict's label."""
+    same = [col(Example.source) == source, col(Example.content_hash) == content_hash(text), col(Example.by_verdict)]
+    kept = update(SecondLook).where(
+        col(SecondLook.source) == source,
+        col(SecondLook.content_hash) == content_hash(text),
+        col(SecondLook.intent) != intent,
+        col(SecondLook.ended_at).is_(None),
+    )
+    if by_seed:
+        kept = kept.where(~select(col(Example.id)).where(*same).exists())
+    session.execute(kept.values(ended_at=now).execution_options(synchronize_session=False))
 
 
 def save_draft(session: Session, item_id: int, reviewer_id: int, content: Mapping[str, Any], now: datetime) -> None:

@@ -146,7 +146,6 @@ def _add(session: Session, verdict: Verdict, wanted: Sequence[int], now: datetim
     ids = [row.exchange_id for row in added]
     session.execute(update(Exchange).where(col(Exchange.id).in_(ids)).values(reviewed=True))
     repeat_exchange(session, ids)
-    repeat_exchange(session, ids)
     return {row.exchange_id: (row.id, 1) for row in added}
 
 

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import case, func, select
 from sqlmodel import Session, col
 
 from connectors import events as wire
 from scoring.transcripts import Feedback, Intent, Passage, Transcript, Turn
 from service import models
-from service.db import chunks
+from service.db import chunks, table_of
 from service.queue import in_order
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -69,6 +69,27 @@ def load_transcripts(session: Session, ids: Sequence[int]) -> tuple[dict[int, Tr
             feedback.setdefault(given.conversation_id, []).append(given)
     transcripts = {i: to_transcript(conversations[i], in_order(turns.get(i, [])), feedback.get(i, [])) for i in conversations}
     return transcripts, {i: conversation.revision for i, conversation in conversations.items()}
+
+
+def load_asked(session: Session, ids: Sequence[int]) -> dict[int, Transcript]:
+    """The conversations with only what tells who asked what: the bot's words, passages and feedback are left out.
+
+    `split` finds in them every exchange that asks something.
+    """
+    turn = table_of(models.Turn).c
+    said = case((turn.role == "user", turn.text), else_="").label("text")
+    at = func.coalesce(turn.at, turn.received_at).label("at")
+    wanted = select(turn.conversation_id, turn.external_id, turn.role, said, turn.intent, turn.id, turn.position, at)
+    turns: dict[int, list[Any]] = {}
+    for part in chunks(ids):
+        for row in session.execute(wanted.where(turn.conversation_id.in_(part), ~turn.removed)):
+            turns.setdefault(row[0], []).append(row)
+    return {key: Transcript(str(key), _asked_turns(of_conversation)) for key, of_conversation in turns.items()}
+
+
+def _asked_turns(rows: list[Any]) -> tuple[Turn, ...]:
+    ordered: list[Any] = in_order(rows)
+    return tuple(Turn(name, role, text, None, _intent(intent)) for _, name, role, text, intent, *_ in ordered)
 
 
 def to_transcript(

@@ -1,8 +1,10 @@
 """Versions of what learns: who may fit a new one, which is live, and how a person chooses another."""
 
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,28 +15,34 @@ from sqlmodel import Session, col
 
 from service.db import Database, changed, insert_into
 from service.errors import Conflict, Invalid, NotFound
-from service.models import Example, LiveModel, Model
+from service.models import LiveModel, Model
 
 log = structlog.get_logger()
 SHIPPED = frozenset({"weights"})
 """Kinds that the program brings a version of, which is live where no other is."""
-LEASE = timedelta(minutes=30)
-"""How long a worker has for a fit. One that fails keeps its claim, so that the next try is not at once."""
-
+LEASE = timedelta(minutes=2)
+"""How long a claim holds without a sign of life: then a fit whose worker was stopped or killed is anybody's."""
+BEAT_SECONDS = 20.0
+AFTER_FAILURE = timedelta(minutes=30)
+"""How long a fit that failed keeps its claim, counted from its beginning, so that the next try is not at once."""
 
 _BARE = select(Model).options(defer(Model.content))  # type: ignore[arg-type]
 _LIVE = _BARE.join(LiveModel, col(LiveModel.model_id) == col(Model.id))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Claimed:
-    """The right to fit the next version, until `until`; `live` is what it has to beat, without its content."""
+    """The right to fit the next version, until `until`; `live` is what it has to beat, without its content.
+
+    `until` also tells whose claim it is; whoever reads or moves it holds `lock`, for a thread of its own renews it.
+    """
 
     kind: str
     source: str
     until: datetime
     live_id: int | None
     live: Model | None
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +81,61 @@ def claim_fit(db: Database, kind: str, source: str, now: datetime, lease: timede
     return Claimed(kind, source, until, live.id if live else None, live)
 
 
+def renew(db: Database, claimed: Claimed, until: datetime) -> bool:
+    """Hold the right until then; False where it has lapsed and somebody else has it."""
+    with claimed.lock:
+        with db.write() as session:
+            held = _move(session, claimed, until)
+        if held:
+            claimed.until = until
+    return held
+
+
 def release(db: Database, claimed: Claimed) -> None:
     """Give the right back; harmless where it has lapsed."""
-    with db.write() as session:
-        _release(session, claimed)
+    with claimed.lock, db.write() as session:
+        _move(session, claimed, None)
 
 
 @contextmanager
-def fitting(db: Database, kind: str, source: str, now: datetime) -> Iterator[Claimed | None]:
-    """`claim_fit`, given back at the end unless the fit failed."""
-    claimed = claim_fit(db, kind, source, now)
-    yield claimed
-    if claimed is not None:
+def fitting(
+    db: Database, kind: str, source: str, now: datetime, lease: timedelta = LEASE, beat_seconds: float = BEAT_SECONDS
+) -> Iterator[Claimed | None]:
+    """`claim_fit`, renewed for as long as the fit takes and given back at its end; a fit that failed keeps it for a while."""
+    claimed = claim_fit(db, kind, source, now, lease)
+    if claimed is None:
+        yield None
+        return
+    ended = threading.Event()
+    beating = threading.Thread(target=_beat, args=(db, claimed, now, lease, beat_seconds, ended), name="claim", daemon=True)
+    beating.start()
+    try:
+        yield claimed
+    except Exception:
+        _end(ended, beating)
+        renew(db, claimed, now + AFTER_FAILURE)
+        raise
+    except BaseException:  # asked to end, not failed: anybody may try at once
+        _end(ended, beating)
         release(db, claimed)
+        raise
+    _end(ended, beating)
+    release(db, claimed)
+
+
+def _beat(db: Database, claimed: Claimed, now: datetime, lease: timedelta, beat_seconds: float, ended: threading.Event) -> None:
+    began = time.monotonic()
+    held = True
+    while held and not ended.wait(beat_seconds):
+        try:
+            held = renew(db, claimed, now + timedelta(seconds=time.monotonic() - began) + lease)
+        except Exception as error:  # noqa: BLE001 - the database may be back before the claim lapses
+            log.warning("claim_not_renewed", kind=claimed.kind, source=claimed.source, error=type(error).__name__)
+
+
+def _end(ended: threading.Event, beating: threading.Thread) -> None:
+    ended.set()
+    beating.join()
 
 
 def store(
@@ -100,7 +150,7 @@ def store(
     Conflict
         The claim has lapsed and somebody else fits, or the live version was changed meanwhile: nothing is stored.
     """
-    with db.write() as session:
+    with claimed.lock, db.write() as session:
         slot = session.execute(
             select(col(LiveModel.model_id), col(LiveModel.pinned))
             .where(*_slot(claimed.kind, claimed.source), col(LiveModel.claimed_until) == claimed.until)
@@ -233,22 +283,6 @@ def unpin(session: Session, kind: str, source: str) -> None:
         raise NotFound(f"no version of {kind} is live")
 
 
-def suspected(session: Session, source: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
-    """Labels that are probably slips, the surest first: id, source, text, intent, suspected intent, suspicion, verdict_id."""
-    wanted = (
-        select(
-            col(Example.id), col(Example.source), col(Example.text), col(Example.intent), col(Example.suspected),
-            col(Example.suspicion), col(Example.verdict_id),
-        )
-        .where(col(Example.suspected).is_not(None))
-        .order_by(col(Example.suspicion).desc(), col(Example.id))
-        .limit(limit)
-    )  # fmt: skip
-    if source is not None:
-        wanted = wanted.where(col(Example.source) == source)
-    return [dict(row._mapping) for row in session.execute(wanted)]
-
-
 def scored_by(versions: Mapping[str, str | None]) -> str:
     """The versions among a score's that refits replace, as one text; two scores with the same need no rescoring."""
     return f"{versions.get('weights') or '-'} {versions.get('intents') or '-'}"
@@ -281,12 +315,9 @@ def _live_id(session: Session, kind: str, source: str) -> int | None:
     return session.execute(select(col(LiveModel.model_id)).where(*_slot(kind, source)).with_for_update()).scalar_one_or_none()
 
 
-def _release(session: Session, claimed: Claimed) -> None:
-    session.execute(
-        update(LiveModel)
-        .where(*_slot(claimed.kind, claimed.source), col(LiveModel.claimed_until) == claimed.until)
-        .values(claimed_until=None)
-    )
+def _move(session: Session, claimed: Claimed, until: datetime | None) -> bool:
+    held = (*_slot(claimed.kind, claimed.source), col(LiveModel.claimed_until) == claimed.until)
+    return changed(session, update(LiveModel).where(*held).values(claimed_until=until)) == 1
 
 
 def _slot(kind: str, source: str) -> tuple[Any, Any]:

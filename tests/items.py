@@ -4,12 +4,14 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlmodel import col
 
+from scoring.vectors import content_hash
 from service import articles
 from service.db import Database
-from service.models import Conversation, Evidence, Exchange, ItemState, ReviewItem, Turn
+from service.models import Conversation, Evidence, Example, Exchange, ItemState, ReviewItem, Turn
+from service.review import learn_example
 
 EARLY = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 _numbers = count(1)
@@ -110,6 +112,19 @@ def make_article(db: Database, question: str = "Which shoes can I return?", answ
         article = articles.save_article(session, articles.Content(question, answer), ["folder"], EARLY, origin="import")
         assert article.id is not None
         return article.id
+
+
+def make_slip(db: Database, question: str = "Are you open on Sundays?", source: str = "standard") -> int:
+    """A seed labelled "refund" that looks like one of "hours", as a fit notes it; the example's id."""
+    like = {"When do you open?": "hours", "Are you open today?": "hours", "Send my money back.": "refund"}
+    with db.write() as session:
+        for text, intent in {**like, question: "refund"}.items():
+            learn_example(session, source, text, intent, EARLY)
+        slip = select(col(Example.id)).where(col(Example.source) == source, col(Example.text) == question)
+        label_id = session.execute(slip).scalar_one() or 0
+        near = [content_hash(text).hex() for text in like]
+        session.execute(update(Example).where(col(Example.id) == label_id).values(suspected="hours", suspicion=0.82, near=near))
+        return label_id
 
 
 def let_the_lease_pass(db: Database, item_id: int) -> None:

@@ -1,14 +1,19 @@
-"""Spans as an instrumented bot exports them, built by the official proto package."""
+"""Spans as an instrumented bot exports them, built by the official proto package and written in both encodings."""
 
+import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from conftest import NOW
+from google.protobuf import json_format
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from connectors.otlp import reader, wire
+from connectors.otlp.reader import Export
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
@@ -109,3 +114,34 @@ def make_rag(trace: str = TRACE, session: str | None = "s1") -> list[Span]:
         make_span(3, 1, "RERANKER", trace, 1, 2, **ranked),
         make_span(4, 1, "LLM", trace, 2, 3.9, **messages),
     ]
+
+
+def facts_of(export: ExportTraceServiceRequest) -> Export:
+    """What we read of it, sent as protobuf."""
+    return reader.read_spans(wire.read_traces(export.SerializeToString(), "protobuf"))
+
+
+def as_json(request: Any) -> Any:
+    """By OTLP's JSON encoding, which the official proto package does not write: ids are hex, enums numbers."""
+    body = json_format.MessageToDict(request, use_integers_for_enums=True)
+    _respell_ids(body, lambda given: base64.b64decode(given).hex())
+    return body
+
+
+def read_officially(body: Any, into: Any) -> Any:
+    """The body by the official package, which wants ids in Base64."""
+    body = json.loads(json.dumps(body))
+    _respell_ids(body, lambda given: base64.b64encode(bytes.fromhex(given)).decode())
+    return json_format.ParseDict(body, into, ignore_unknown_fields=True)
+
+
+def _respell_ids(value: Any, respell: Callable[[str], str]) -> None:
+    if isinstance(value, list):
+        for one in value:
+            _respell_ids(one, respell)
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key in ("traceId", "spanId", "parentSpanId") and isinstance(inner, str):
+                value[key] = respell(inner)
+            else:
+                _respell_ids(inner, respell)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browser import Site
-from items import make_article, make_item
+from items import make_article, make_item, make_slip
 from playwright.sync_api import Page
 from sqlalchemy import update
 from sqlmodel import col
@@ -15,7 +15,7 @@ from service import claims
 from service.models import ItemState, Reviewer, VerdictLabel
 from service.review import Decision
 from service.searching import index as search_index
-from service.team import comments, opinions, queues
+from service.team import comments, opinions, queues, relabel
 from service.team.queues import QueueContent
 
 LIGHT_AND_DARK = pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -53,6 +53,7 @@ def test_no_page_of_a_reviewer_has_a_violation(site: Site, scheme: Scheme) -> No
     decided = make_item(site.db, state=ItemState.done)
     held = make_item(site.db, suggestions=suggestions)
     free = make_item(site.db, priority=0.1)
+    make_slip(site.db)
     search_index.index_due(site.db)
     page = site.visit("anna", color_scheme=scheme, reduced_motion="reduce")
     page.keyboard.press("n")
@@ -67,7 +68,7 @@ def test_no_page_of_a_reviewer_has_a_violation(site: Site, scheme: Scheme) -> No
         *(f"/items/{decided}", f"/items/{free}?after={decided}&said=skipped", f"/items/{free}", f"/items/{held}?said=taken"),
         *("/queue", "/queue?state=done", "/queue?signal=user_feedback", "/conversations/1", "/conversations"),
         *("/articles", f"/articles/{article}", "/articles/new", "/search?q=shoes", "/search?q=nothingofthekind"),
-        *("/team", "/lead", "/mentions", "/nowhere", "/items/999999", "/queue?page=x", "/connections"),
+        *("/team", "/labels", "/lead", "/mentions", "/nowhere", "/items/999999", "/queue?page=x", "/connections"),
     )
     page.goto("/queue")
     page.keyboard.press("?")
@@ -91,11 +92,17 @@ def test_no_page_of_a_lead_has_a_violation(site: Site, scheme: Scheme) -> None:
         claims.claim_item(session, items[1], people["bob"], now, LEASE)
         comments.add_comment(session, items[1], people["bob"], "@lead please look", "k1", now)
         queues.assign(session, "lead", now, 1.0, item_id=items[2])
+    make_slip(site.db)
+    kept, bank = make_slip(site.db, "Open on holidays?"), make_slip(site.db, source="bank")
+    with site.db.write() as session:
+        relabel.keep(session, kept, "refund", people["bob"], now)
+        relabel.keep(session, bank, "refund", people["lead"], now)
 
     wrong = look_at(
         page,
         *("/queue", f"/items/{items[0]}", f"/items/{items[0]}/amend", f"/items/{items[1]}", f"/items/{items[2]}"),
         *("/team", "/team/agreement", "/team/agreement?queue=twice", "/team/queues/one", "/team/queues/one?name=twice"),
+        *("/labels", "/labels?source=bank", f"/labels#label-{kept}"),
         *("/mentions", "/lead", "/lead?since=2020-01-01&until=2020-02-01", "/connections", "/articles/1"),
     )
 
@@ -109,7 +116,7 @@ def test_no_empty_page_has_a_violation(site: Site, scheme: Scheme) -> None:
     wrong = look_at(
         page,
         *("/queue", "/queue?state=done", "/conversations", "/articles", "/search", "/search?q=shoes", "/team", "/team/agreement"),
-        *("/lead", "/mentions", "/connections"),
+        *("/labels", "/lead", "/mentions", "/connections"),
     )
     page.context.clear_cookies()
     wrong |= look_at(page, "/sign-in", "/sign-in?said=signed_out")
@@ -122,10 +129,11 @@ def test_no_empty_page_has_a_violation(site: Site, scheme: Scheme) -> None:
     assert violations(page) == []
 
 
-@pytest.mark.parametrize("path", ["/queue", "/team", "/lead", "/search?q=shoes", "/articles", "/mentions"])
+@pytest.mark.parametrize("path", ["/queue", "/team", "/labels", "/lead", "/search?q=shoes", "/articles", "/mentions"])
 def test_the_keyboards_place_is_always_seen(site: Site, path: str) -> None:
     make_item(site.db)
     make_article(site.db)
+    make_slip(site.db)
     page = site.visit("anna", path)
 
     seen = walk(page, 25)

@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy import sparse
 
 from scoring.clauses import MOST, asks, clauses
+from scoring.descent import descended
 from scoring.encoder import Encoder, Vectors
+from scoring.intent_heads import fit_heads
 from scoring.intents import IntentModel, IntentModelUnusable, Prediction
 from scoring.lexical import BUCKETS, bags, rarity, weighed
 from scoring.signals.base import Batch
@@ -150,6 +153,50 @@ def test_no_questions_give_no_predictions() -> None:
 def test_the_same_examples_and_seed_give_the_same_model() -> None:
     assert make_model(12, 6).version == make_model(12, 6).version
     assert make_model(12, 6).version != make_model(12, 5).version
+
+
+def test_thousands_of_examples_give_the_same_model_again_and_it_knows_them() -> None:
+    count = 5200
+    at = np.arange(count) % 16
+    vectors = np.concatenate([make_vectors(1 + count // 16, around=i, spread=0.15) for i in range(16)])
+    vectors = vectors.reshape(16, -1, 32).transpose(1, 0, 2).reshape(-1, 32)[:count]
+    texts = [f"about topic{around} in way{i}" for i, around in enumerate(at)]
+    names = [f"intent_{around:02}" for around in at]
+    asked = np.concatenate([make_vectors(9, around=i, spread=0.15) for i in range(16)])
+
+    first, second = (IntentModel.fit(texts, vectors, names) for _ in range(2))
+
+    assert first.version == second.version
+    found = first.predict([f"about topic{i}" for i in range(16) for _ in range(9)], asked)
+    assert np.mean([one.intent == f"intent_{i // 9:02}" for i, one in enumerate(found)]) > 0.97
+    assert np.mean([one.confidence for one in found]) > 0.9
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_the_second_opinion_is_fitted_even_where_it_has_no_share(quick: bool) -> None:
+    vectors = np.concatenate([make_vectors(20, around=i) for i in range(4)])
+    classes = np.repeat(np.arange(4), 20)
+
+    hidden, regression, discriminant = fit_heads(vectors, classes, 4, np.random.default_rng(0), (1.0, 0.0, 0.0), quick)
+
+    assert (regression.logits(vectors).argmax(axis=1) == classes).all()
+    assert hidden.inner.any()
+    assert not discriminant.weights.any()
+
+
+def test_a_descent_is_the_same_on_dense_and_on_sparse_rows_and_finds_what_tells_them_apart() -> None:
+    rng = np.random.default_rng(0)
+    classes = np.arange(600) % 3
+    dense = (rng.random((600, 40)) * (rng.random((600, 40)) < 0.2)).astype(np.float32)
+    dense[np.arange(600), classes] += 1.0
+    given = {"batch": 128, "passes": 20, "rate": 0.2, "decay": 0.05}
+
+    weights, bias = descended(dense, classes, 3, np.random.default_rng(1), **given)
+    same, same_bias = descended(sparse.csr_matrix(dense), classes, 3, np.random.default_rng(1), **given)
+
+    assert np.mean((dense @ weights + bias).argmax(axis=1) == classes) > 0.95
+    assert np.allclose(weights, same, atol=1e-2)
+    assert np.allclose(bias, same_bias, atol=1e-2)
 
 
 def test_a_saved_model_predicts_the_same(tmp_path: Path) -> None:

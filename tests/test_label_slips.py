@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scoring.label_slips import LEAST_EXAMPLES, find_slips
+from scoring.label_slips import LEAST_EXAMPLES, find_slips, nearest
 from scoring.out_of_scope import Floats, Indices, unit
 
 
@@ -52,3 +52,13 @@ def test_where_nothing_can_be_compared_nothing_is_said(told: list[str]) -> None:
     vectors = unit(np.random.default_rng(0).standard_normal((len(told), 8))) if told else np.zeros((0, 8), np.float32)
 
     assert find_slips(vectors, told) == []
+
+
+def test_the_nearest_examples_of_a_label_are_in_order_and_leave_the_example_itself_out() -> None:
+    angles = np.radians([0.0, 30.0, 10.0, 20.0, 5.0])
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    told = ["hours", "hours", "hours", "hours", "refund"]
+
+    found = nearest(vectors, told, [(0, "hours"), (0, "refund"), (4, "refund"), (1, "thanks")], 2)
+
+    assert found == [[2, 3], [4], [], []]

@@ -13,7 +13,8 @@ from service.db import Database
 from service.learn.intents import IntentModels, encode_examples, refit_due, refit_encoded_due
 from service.models import Example, LiveModel, Model, Vector
 from service.review import learn_example
-from service.versions import LEASE, suspected
+from service.team.second_look import suspects
+from service.versions import AFTER_FAILURE, LEASE
 
 SEEDS = {
     "when do you open": "hours",
@@ -151,9 +152,9 @@ def test_a_refit_that_crashes_leaves_the_old_version_live_and_is_not_tried_at_on
     crashed = refit_due(db, hashing, LATER, after=12)
     with db.write() as session:
         session.execute(delete(Vector))
-    at_once, later = refit_due(db, hashing, LATER, after=12), refit_due(db, hashing, LATER + LEASE, after=12)
+    soon, later = (refit_due(db, hashing, LATER + after, after=12) for after in (LEASE, AFTER_FAILURE))
 
-    assert (crashed, at_once, later) == (0, 0, 1)
+    assert (crashed, soon, later) == (0, 0, 1)
     assert live(db).replaced_id == before.id
     assert len(rows_of(db, Model)) == 2
 
@@ -193,12 +194,10 @@ def test_a_label_that_its_neighbours_contradict_is_pointed_out_until_it_is_chang
     label(db, {"opening openingly thing3 word10": "refund"}, timedelta(seconds=1))
     refit_due(db, hashing, LATER)
     with db.read() as session:
-        found = suspected(session)
+        found = suspects(session)
 
     label(db, {"opening openingly thing3 word10": "hours"}, timedelta(minutes=2))
 
-    assert [(one["text"], one["intent"], one["suspected"]) for one in found] == [
-        ("opening openingly thing3 word10", "refund", "hours")
-    ]
+    assert [(one.text, one.intent, one.suspected) for one in found] == [("opening openingly thing3 word10", "refund", "hours")]
     with db.read() as session:
-        assert suspected(session) == []
+        assert suspects(session) == []

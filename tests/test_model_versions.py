@@ -4,8 +4,9 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,21 @@ from service.errors import Conflict, Invalid, NotFound
 from service.learn.weights import LiveWeights, refit_weights_due
 from service.migrate import config, upgrade
 from service.models import Conversation, Evidence, Exchange, ItemState, LiveModel, Model, Reviewer, ReviewItem, Verdict
-from service.versions import LEASE, Fitted, claim_fit, find, listed, rollback, store, unpin, use
+from service.versions import (
+    AFTER_FAILURE,
+    LEASE,
+    Fitted,
+    claim_fit,
+    find,
+    fitting,
+    listed,
+    release,
+    renew,
+    rollback,
+    store,
+    unpin,
+    use,
+)  # fmt: skip
 
 LATER = NOW + timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -174,9 +189,9 @@ def test_a_fit_of_weights_that_fails_leaves_the_old_ones_live_and_is_not_tried_a
 
     crashed, still = refit_weights_due(db, NOW + 4 * DAY), live(db)
     rename(db, "elsewhere", "evidence")
-    at_once, later = refit_weights_due(db, NOW + 4 * DAY), refit_weights_due(db, NOW + 4 * DAY + LEASE)
+    soon, later = refit_weights_due(db, NOW + 4 * DAY + LEASE), refit_weights_due(db, NOW + 4 * DAY + AFTER_FAILURE)
 
-    assert (crashed, at_once, later) == (0, 0, 1)
+    assert (crashed, soon, later) == (0, 0, 1)
     assert before == still
     assert len(rows_of(db, Model)) == 2
 
@@ -216,6 +231,68 @@ def test_a_worker_that_lost_its_claim_stores_nothing(db: Database) -> None:
         store(db, slow, Fitted("late", "", 1, b""), {"better": True, "reason": ""}, NOW + LEASE)
 
     assert rows_of(db, Model) == []
+
+
+def test_a_fit_that_takes_long_keeps_its_claim_and_stores(db: Database) -> None:
+    with fitting(db, "weights", "", NOW, lease=timedelta(seconds=0.4), beat_seconds=0.05) as slow:
+        assert slow is not None
+        first = slow.until
+        time.sleep(0.8)
+        renewed = rows_of(db, LiveModel)[0].claimed_until
+        taken = claim_fit(db, "weights", "", first + timedelta(seconds=0.1))
+        store(db, slow, Fitted("late", "", 1, b"{}"), {"better": True, "reason": "So."}, NOW)
+
+    assert renewed > first + timedelta(seconds=0.1)
+    assert taken is None
+    assert live(db) == "late"
+    assert rows_of(db, LiveModel)[0].claimed_until is None
+
+
+def test_a_fit_whose_worker_was_killed_is_anybodys_within_minutes(db: Database) -> None:
+    begun = subprocess.run(
+        [sys.executable, "-c", _FIT_AND_DIE, db.url],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        timeout=60,
+    )
+
+    (slot,) = rows_of(db, LiveModel)
+    assert (begun.returncode, begun.stdout) == (9, "fitting\n"), begun.stderr
+    assert slot.claimed_until <= datetime.now(UTC) + timedelta(minutes=3)
+    assert claim_fit(db, "weights", "", slot.claimed_until - timedelta(seconds=1)) is None
+    assert claim_fit(db, "weights", "", slot.claimed_until) is not None
+
+
+_FIT_AND_DIE = """
+import os, sys
+from datetime import UTC, datetime
+from service.db import Database
+from service.versions import fitting
+with fitting(Database(sys.argv[1]), "weights", "", datetime.now(UTC)) as claimed:
+    print("fitting" if claimed else "taken", flush=True)
+    os._exit(9)
+"""
+
+
+def test_a_fit_that_is_asked_to_end_gives_its_claim_back_at_once(db: Database) -> None:
+    with pytest.raises(KeyboardInterrupt), fitting(db, "weights", "", NOW):
+        raise KeyboardInterrupt
+
+    assert claim_fit(db, "weights", "", NOW) is not None
+
+
+def test_a_claim_that_somebody_else_has_is_neither_renewed_nor_given_back(db: Database) -> None:
+    slow = claim_fit(db, "weights", "", NOW)
+    other = claim_fit(db, "weights", "", NOW + LEASE)
+    assert slow is not None
+    assert other is not None
+
+    held = renew(db, slow, NOW + 9 * LEASE)
+    release(db, slow)
+
+    assert not held
+    assert rows_of(db, LiveModel)[0].claimed_until == other.until
 
 
 def test_a_version_goes_live_only_if_it_is_better_and_all_are_kept(db: Database) -> None:

@@ -12,9 +12,8 @@ from conftest import NOW, SETTLE, rows_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
-from spans import TRACE, make_export, make_rag, make_span
+from spans import TRACE, facts_of, make_export, make_rag, make_span
 
-from connectors.otlp.reader import read_spans
 from service import traces
 from service.db import Database
 from service.models import Conversation, Delivery, Feedback, Turn
@@ -24,7 +23,7 @@ PLAIN = make_redact(False, [])
 
 
 def export(db: Database, *spans: Span, source: str = "bot", at: timedelta = timedelta(), **resource: str) -> int:
-    found = read_spans(make_export(*spans, **resource))
+    found = facts_of(make_export(*spans, **resource))
     return found.rejected + traces.accept(db, source, found.traces, PLAIN, SETTLE, NOW + at)
 
 

@@ -1,7 +1,6 @@
 """OTLP over HTTP: the OpenTelemetry SDK's own exporter, both encodings, and an answer by the specification for any bytes."""
 
 import asyncio
-import base64
 import gzip
 import json
 import threading
@@ -16,7 +15,6 @@ import pytest
 import uvicorn
 from conftest import add_token, make_settings, rows_of
 from fastapi.testclient import TestClient
-from google.protobuf import json_format
 from google.rpc.status_pb2 import Status
 from httpx import ASGITransport, AsyncClient, Response
 from hypothesis import HealthCheck, given, settings
@@ -28,7 +26,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter
-from spans import TRACE, key_values, make_export, make_rag, make_span
+from spans import TRACE, as_json, key_values, make_export, make_rag, make_span
 from sqlalchemy import text
 
 from connectors.errors import Reject
@@ -54,25 +52,6 @@ def bot(client: TestClient, db: Database) -> TestClient:
     """The client, with a token of the bot's."""
     client.headers.update(add_token(db, Scope.ingest, name="my-bot"))
     return client
-
-
-def as_json(request: Any) -> Any:
-    """By OTLP's JSON encoding, which the official proto package does not write: ids are hex."""
-    body = json_format.MessageToDict(request, use_integers_for_enums=True)
-    hex_ids(body)
-    return body
-
-
-def hex_ids(value: Any) -> None:
-    if isinstance(value, list):
-        for one in value:
-            hex_ids(one)
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if key in ("traceId", "spanId", "parentSpanId"):
-                value[key] = base64.b64decode(inner).hex()
-            else:
-                hex_ids(inner)
 
 
 def send(client: TestClient, body: bytes, kind: str = PROTOBUF, path: str = "/v1/traces", **headers: str) -> Response:
@@ -206,7 +185,7 @@ def test_json_of_the_wrong_shape_is_refused_without_quoting_it(bot: TestClient, 
 
     assert answer.status_code == 400
     assert "Kohlrabi" not in reason(answer)
-    assert place in reason(answer)
+    assert reason(answer).startswith(place.replace(".", ".0.") or "body")
 
 
 def test_while_the_database_fails_the_exporter_is_asked_to_come_again(sqlite_url: str, tmp_path: Path) -> None:

@@ -4,11 +4,11 @@ import json
 from typing import Any
 
 import pytest
-from spans import make_export, make_span
+from spans import facts_of, make_export, make_span
 
 from connectors.otlp.annotations import judged
+from connectors.otlp.attributes import undotted
 from connectors.otlp.messages import answer_in, question_in
-from connectors.otlp.reader import read_spans
 from connectors.otlp.spans import Judgement, Rating, Span, joined
 
 HUMAN = {"lc": 1, "type": "constructor", "id": ["langchain", "schema", "messages", "HumanMessage"], "kwargs": {"content": "hi?"}}
@@ -99,7 +99,7 @@ def test_all_other_judgements_are_kept_as_such(given: dict[str, Any]) -> None:
 
 
 def facts(**attributes: Any) -> Span:
-    (spans,) = read_spans(make_export(make_span(1, None, attributes.pop("kind", None), **attributes))).traces.values()
+    (spans,) = facts_of(make_export(make_span(1, None, attributes.pop("kind", None), **attributes))).traces.values()
     return next(iter(spans.values()))
 
 
@@ -151,3 +151,27 @@ def test_two_tellings_of_a_span_are_joined_whichever_came_first() -> None:
 
     assert joined(one, other) == joined(other, one)
     assert (joined(one, other).question, joined(one, other).conversation, joined(one, other).kind) == ("hi?", "s", "llm")
+
+
+@pytest.mark.parametrize(
+    "written", ["[" * 900 + "]" * 900, '{"a":' * 900 + "1" + "}" * 900, '[{"role": "user", "content": "\\ud800"}]']
+)
+def test_json_that_cannot_be_kept_is_text(written: str) -> None:
+    """Nested without end, and half a character: not read further, and no error."""
+    span = facts(kind="LLM", input__value=written, llm__input_messages=written, annotations=written)
+
+    assert (span.question, span.ratings) == (written, ())
+
+
+def test_a_number_that_is_none_is_no_score() -> None:
+    documents = '[{"document": {"id": "d1", "score": NaN}}, {"document": {"score": NaN}}]'
+
+    span = facts(kind="RETRIEVER", retrieval__documents=documents)
+
+    assert [(passage.id, passage.score) for passage in span.passages or ()] == [("d1", None)]
+
+
+def test_names_with_dots_are_put_together() -> None:
+    given = {"a.1.b": 1, "a.0": {"b.c": 2}, "a.1.d": [{"e.0": 3}], "f": {"0": 4, "x": 5}, "a.1": {"g": 6}}
+
+    assert undotted(given) == {"a": [{"b": {"c": 2}}, {"b": 1, "d": [{"e": [3]}], "g": 6}], "f": {"0": 4, "x": 5}}

@@ -1,12 +1,12 @@
 """After a refit, what was scored before gets the new priorities: from what is stored, in chunks, whoever stops in between."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import timedelta
 from random import Random
 from typing import Any
 
 import pytest
-from conftest import NOW, ingest, make_conversation, make_disliked, make_triage, rows_of, score_all
+from conftest import NOW, closed, ingest, make_conversation, make_disliked, make_triage, rows_of, score_all, turn_added
 from sqlalchemy import delete, text, update
 from sqlalchemy.exc import DatabaseError
 from sqlmodel import col
@@ -14,10 +14,13 @@ from sqlmodel import col
 from scoring.encoder import Encoder, HashingEncoder, Vectors
 from scoring.intents import IntentModel
 from scoring.scorer import Scorer
+from scoring.transcripts import Transcript, split
 from scoring.weights import Weights
 from service.db import Database
 from service.models import Evidence, Exchange, ReviewItem, Vector
 from service.rescore import rescore_due
+from service.transcripts import load_asked, load_transcripts
+from service.triage import Triage
 from service.vectors import StoredVectors
 
 LATER = NOW + timedelta(hours=1)
@@ -206,18 +209,125 @@ def test_what_is_scored_anew_meanwhile_is_left_as_it_is(db: Database, hashing: E
     assert exchange.versions["weights"] == Weights.default().version
 
 
-class _Interrupted(Scorer):
-    """The conversation is scored anew while its rescoring is computed."""
+def test_of_a_chunk_only_those_scored_anew_meanwhile_are_left_out(db: Database, hashing: Encoder) -> None:
+    ingest(db, *TALK)
+    make_triage(db, hashing).score_due({"standard": fitted(hashing, SHOP)}, LATER, 100)
+    overtaken = {e.id for e in rows_of(db, Exchange) if e.question in ("refund me", "when do you open on sunday")}
+    before = {e.id: e.detail for e in rows_of(db, Evidence, col(Evidence.exchange_id).in_(overtaken))}
+    scorer = _Interrupted(db, hashing, overtaken)
 
-    def __init__(self, db: Database, encoder: Encoder) -> None:
+    done = rescore_due(db, scorer, hashing.digest, {"standard": fitted(hashing, OTHER)}, {"": HEAVY}, LATER)
+
+    assert done == 8
+    assert {e.id for e in rows_of(db, Exchange) if HEAVY.version not in e.scored_by} == overtaken
+    assert {e.id: e.detail for e in rows_of(db, Evidence, col(Evidence.exchange_id).in_(overtaken))} == before
+
+
+class _Interrupted(Scorer):
+    """Exchanges (all, if none are named) are scored anew while their rescoring is computed."""
+
+    def __init__(self, db: Database, encoder: Encoder, overtaken: Set[int] = frozenset()) -> None:
         super().__init__(encoder, StoredVectors(db))
         self._db = db
+        self._overtaken = sorted(overtaken)
 
     @property
     def thresholds(self) -> dict[str, float]:
+        named = [col(Exchange.id).in_(self._overtaken)] if self._overtaken else []
         with self._db.write() as session:
-            session.execute(update(Exchange).values(scored_at=LATER + timedelta(minutes=1)))
+            session.execute(update(Exchange).where(*named).values(scored_at=LATER + timedelta(minutes=1)))
         return {}
+
+
+def test_killed_within_a_chunk_it_keeps_what_is_stored_and_does_the_rest_later(db: Database, hashing: Encoder) -> None:
+    ingest(db, make_conversation(1300))  # 650 exchanges
+    score_all(make_triage(db, hashing))
+
+    with pytest.raises(KeyboardInterrupt):
+        rescore_due(db, _Killed(hashing, StoredVectors(db)), hashing.digest, {}, {"": HEAVY}, LATER)
+    stored = sum(HEAVY.version in e.scored_by for e in rows_of(db, Exchange))
+    rest = [rescore(db, {}, {"": HEAVY}, limit=1000) for _ in range(2)]
+
+    assert 0 < stored < 650
+    assert rest == [650 - stored, 0]
+
+
+class _Killed(Scorer):
+    """Ends the process when the second write session is prepared."""
+
+    _asked = 0
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        self._asked += 1
+        if self._asked > 1:
+            raise KeyboardInterrupt
+        return {}
+
+
+def test_items_that_are_queued_while_rescoring_computes_move_too(db: Database, hashing: Encoder) -> None:
+    ingest(db, *TALK)
+    triage = make_triage(db, hashing)
+    score_all(triage)
+    scorer = _Queued(db, hashing, triage)
+
+    rescore_due(db, scorer, hashing.digest, {}, {"": HEAVY}, LATER)
+
+    priorities = {e.id: e.priority for e in rows_of(db, Exchange)}
+    items = rows_of(db, ReviewItem)
+    assert items
+    assert all(item.priority == priorities[item.exchange_id] for item in items)
+
+
+class _Queued(Scorer):
+    """The queue is filled while a rescoring is computed."""
+
+    def __init__(self, db: Database, encoder: Encoder, triage: Triage) -> None:
+        super().__init__(encoder, StoredVectors(db))
+        self._triage = triage
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        self._triage.pick_due(LATER, Random(1))
+        return {}
+
+
+SPOKEN = [
+    make_conversation(9, id="by place"),
+    {
+        "id": "greeting",
+        "closed": True,
+        "turns": [{"id": "b", "role": "bot", "text": "Hi"}, {"id": "u", "role": "user", "text": "x"}],
+    },
+    *(
+        turn_added(id, role, f"said {id}", "by time", at=(NOW + timedelta(minutes=minute)).isoformat(), **more)
+        for id, role, minute, more in (
+            ("late answer", "bot", 3, {}),
+            ("question", "user", 1, {"intent": {"name": "refund", "confidence": 0.4}}),
+            ("more of it", "user", 2, {}),
+            ("follow-up", "user", 4, {"intent": {"name": None, "ranking": [{"name": "hours", "confidence": 0.2}]}}),
+            ("last", "bot", 5, {}),
+        )
+    ),
+    closed("by time"),
+]
+
+
+def test_what_rescoring_reads_of_conversations_says_the_same_of_questions_as_all_of_it(db: Database) -> None:
+    ingest(db, *SPOKEN)
+    with db.read() as session:
+        whole, _ = load_transcripts(session, [1, 2, 3])
+        asked = load_asked(session, [1, 2, 3])
+
+    def told(transcripts: dict[int, Transcript]) -> list[Any]:
+        return [
+            (key, e.turn_id, e.question, [turn.id for turn in e.question_turns], e.intent, [turn.role for turn in e.history])
+            for key in sorted(transcripts)
+            for e in split(transcripts[key])
+        ]
+
+    assert len(told(whole)) == 7
+    assert told(asked) == told(whole)
 
 
 def test_a_question_without_a_stored_vector_keeps_what_was_found(db: Database, hashing: Encoder) -> None:

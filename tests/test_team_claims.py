@@ -2,6 +2,7 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from conftest import NOW, add_reviewer, rows_of
 from items import make_item
+from sqlalchemy import event, text
 
 from service import claims
 from service.claims import Claim
@@ -162,3 +164,45 @@ def test_many_reviewers_who_claim_release_skip_and_decide_at_once_never_hold_the
     decided = sorted(verdict.item_id for verdict in rows_of(db, Verdict))
     assert decided == sorted(set(decided))
     assert {*decided, *(skip.item_id for skip in rows_of(db, Skip))} == set(items)  # the last may be skipped when all others left
+
+
+def test_late_items_come_from_an_index_in_the_order_in_which_they_are_served(db: Database, anna: int) -> None:
+    """Where they would have to be sorted, PostgreSQL reads 33 of them for every claim, with all their evidence."""
+    oldest, *_ = [make_item(db, signal="user_feedback", priority=0.9) for _ in range(3)]
+    change(db, oldest, created_at=NOW - timedelta(days=3))
+    add_queue(db, "late", channel="web", signal="user_feedback", due_hours=24)
+    asked: list[tuple[str, Any]] = []
+    event.listen(db.engine, "before_cursor_execute", lambda _c, _k, statement, given, *_: asked.append((statement, given)))
+
+    claim = take(db, anna, "late")
+
+    assert claim is not None
+    assert claim.item_id == oldest
+    ((statement, given),) = [one for one in asked if "ORDER BY review_item.created_at" in one[0]]
+    assert "sort" not in plan(db, statement, given).replace("TEMP B-TREE", "sort").lower()
+
+
+def plan(db: Database, statement: str, given: Any) -> str:
+    """How the database would run it if the table were too large to be read whole."""
+    with db.read() as session:
+        if not db.is_sqlite:
+            for name in ("enable_seqscan", "enable_bitmapscan", "enable_sort", "enable_incremental_sort"):
+                session.execute(text(f"SET LOCAL {name} = off"))
+        explain = "EXPLAIN QUERY PLAN" if db.is_sqlite else "EXPLAIN"
+        return "\n".join(str(row) for row in session.connection().exec_driver_sql(f"{explain} {statement}", given))
+
+
+def test_on_sqlite_the_connection_that_wrote_last_writes_next(sqlite_url: str) -> None:
+    """Its page cache is still good; a commit empties those of all others."""
+    db = Database(sqlite_url)
+    with ExitStack() as stack:
+        for _ in range(4):
+            stack.enter_context(db.engine.connect())
+    through = set[int]()
+    for number in range(3):
+        with db.write() as session:
+            through.add(id(session.connection().connection.dbapi_connection))
+            session.add(NamedQueue(name=str(number), reviewers=[], adjudicators=[], created_at=NOW))
+    db.close()
+
+    assert len(through) == 1

@@ -1,35 +1,13 @@
-"""Attributes of spans and log records as Python values, and lists that were flattened into dotted names put together."""
+"""Attributes of spans and log records: lists that were flattened into dotted names put together, texts and numbers."""
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+import pydantic_core
 
-Attributes = dict[str, Any]
-
-
-def read_attributes(given: Iterable[KeyValue]) -> Attributes:
-    return {one.key: read_value(one.value) for one in given}
-
-
-def read_value(value: AnyValue) -> Any:
-    """Strings, numbers, booleans, lists and dicts; None for what has no place here (bytes, NaN, infinity)."""
-    kind = value.WhichOneof("value")
-    if kind == "string_value":
-        return value.string_value
-    if kind == "double_value":
-        return value.double_value if math.isfinite(value.double_value) else None
-    if kind == "int_value":
-        return value.int_value
-    if kind == "bool_value":
-        return value.bool_value
-    if kind == "array_value":
-        return [read_value(one) for one in value.array_value.values]
-    if kind == "kvlist_value":
-        return read_attributes(value.kvlist_value.values)
-    return None
+MOST_STEPS = 20
+"""Dots of a name that count."""
 
 
 def below(attributes: Mapping[str, Any], name: str) -> Any:
@@ -46,41 +24,47 @@ def below(attributes: Mapping[str, Any], name: str) -> Any:
 
 def undotted(value: Any) -> Any:
     """The same value with `{"a.b": 1}` as `{"a": {"b": 1}}`; whole numbers as names make a list."""
+    if isinstance(value, str):
+        return value
     if isinstance(value, list):
         return [undotted(one) for one in value]
     if not isinstance(value, dict):
         return value
     nested: dict[str, Any] = {}
     for key, inner in value.items():
+        *path, last = key.split(".", MOST_STEPS)
         place = nested
-        *path, last = str(key).split(".")[:20]
         for step in path:
             deeper = place.get(step)
             if not isinstance(deeper, dict):
                 deeper = place[step] = {}
             place = deeper
-        old = place.get(last)
         new = undotted(inner)
-        place[last] = {**old, **new} if isinstance(old, dict) and isinstance(new, dict) else new
-    return _as_list(nested)
+        if isinstance(new, dict) and isinstance(old := place.get(last), dict):
+            new = {**old, **new}
+        place[last] = new
+    return _with_lists(nested)
 
 
-def _as_list(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
-    inner = {key: _as_list(one) for key, one in value.items()}
-    if inner and all(key.isdecimal() and len(key) < 10 for key in inner):
-        return [inner[key] for key in sorted(inner, key=int)]
-    return inner
+def _with_lists(nested: dict[str, Any]) -> Any:
+    """Changes what it is given."""
+    for key, inner in nested.items():
+        if isinstance(inner, dict):
+            nested[key] = _with_lists(inner)
+    for key in nested:
+        if not key.isdecimal() or len(key) > 9:
+            return nested
+    return [nested[key] for key in sorted(nested, key=int)] if nested else nested
 
 
 def from_json(value: Any) -> Any:
-    """A string that holds a JSON object or list, read; everything else as it is."""
+    """A string that holds a JSON object or list, read; everything else as it is, also JSON that nests deeper than 200 levels or
+    holds half a character."""
     if not isinstance(value, str) or value.lstrip()[:1] not in ("{", "["):
         return value
     try:
-        return json.loads(value, parse_constant=lambda name: None)
-    except (ValueError, RecursionError):
+        return pydantic_core.from_json(value)
+    except ValueError:
         return value
 
 
@@ -92,10 +76,22 @@ def dicts(value: Any) -> list[dict[str, Any]]:
 
 def text_or_none(value: Any) -> str | None:
     """A text that says something; numbers as their digits."""
+    if value is None:
+        return None
     if isinstance(value, str):
         return value if value.strip() else None
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:g}" if math.isfinite(value) else None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return None
+
+
+def first_text(told: Mapping[str, Any], names: Iterable[str]) -> str | None:
+    """The first of these entries that says something."""
+    for name in names:
+        if (text := text_or_none(told.get(name))) is not None:
+            return text
     return None
 
 
@@ -104,7 +100,7 @@ def number_or_none(value: Any) -> float | None:
     if isinstance(value, bool):
         return float(value)
     try:
-        number = float(value) if isinstance(value, int | float | str) else math.nan
+        number = float(value) if isinstance(value, (float, int, str)) else math.nan
     except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None

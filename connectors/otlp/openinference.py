@@ -4,8 +4,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from connectors.events import Passage
-from connectors.otlp.attributes import below, dicts, from_json, number_or_none, text_or_none
+from connectors.otlp.attributes import below, dicts, first_text, from_json, number_or_none, text_or_none
 from connectors.otlp.messages import answer_in, last_message, question_in
 from connectors.otlp.spans import Kind
 
@@ -20,6 +22,8 @@ _KINDS: dict[str, Kind] = {
     "EVALUATOR": "aside",
     "GUARDRAIL": "aside",
 }
+_SCALES = {"score": "scale", "rerank_score": "rerank_scale"}
+_PASSAGES = TypeAdapter(tuple[Passage, ...])
 MOST_ROUGH = 20_000
 
 
@@ -68,17 +72,23 @@ def passages(documents: Any, field: str) -> tuple[Passage, ...]:
     for one in dicts(documents):
         inner = one.get("document")
         document: dict[str, Any] = inner if isinstance(inner, dict) else one
+        told: dict[str, Any] = {}
+        if (passage_id := text_or_none(document.get("id"))) is not None:
+            told["id"] = passage_id
+        if (text := first_text(document, ("content", "text", "page_content"))) is not None:
+            told["text"] = text
+        if (score := number_or_none(document.get("score"))) is not None:
+            told[field] = score
+        if not told:
+            continue
         details = from_json(document.get("metadata"))
-        details = details if isinstance(details, dict) else {}
-        text = next((t for key in ("content", "text", "page_content") if (t := text_or_none(document.get(key)))), "")
-        title = next((t for key in ("title", "source", "file_name", "url") if (t := text_or_none(details.get(key)))), None)
-        passage_id = text_or_none(document.get("id"))
-        score = number_or_none(document.get("score"))
-        if passage_id or text or score is not None:
-            scale = text_or_none(details.get("score_type") or details.get("scale"))
-            of_score = {"score": score, "scale": scale} if field == "score" else {"rerank_score": score, "rerank_scale": scale}
-            found.append(Passage(id=passage_id, title=title or text_or_none(document.get("title")), text=text, **of_score))
-    return tuple(found)
+        if isinstance(details, dict):
+            told["title"] = first_text(details, ("title", "source", "file_name", "url"))
+            told[_SCALES[field]] = text_or_none(details.get("score_type") or details.get("scale"))
+        if told.get("title") is None:
+            told["title"] = text_or_none(document.get("title"))
+        found.append(told)
+    return _PASSAGES.validate_python(found)
 
 
 def _output_documents(attributes: Mapping[str, Any]) -> Any:

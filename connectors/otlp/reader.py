@@ -1,4 +1,4 @@
-"""Exports into facts: spans and log records of the official messages, by source and trace."""
+"""Exports into facts: what spans and log records tell, by source and trace."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -6,17 +6,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
-from opentelemetry.proto.trace.v1.trace_pb2 import Span as SentSpan
-from opentelemetry.proto.trace.v1.trace_pb2 import Status
-
 from connectors.otlp.annotations import judged, judgements_in, ratings_in, read_annotations
-from connectors.otlp.attributes import Attributes, read_attributes, read_value, text_or_none
+from connectors.otlp.attributes import text_or_none
 from connectors.otlp.genai import kind_of, read_genai, read_messages
 from connectors.otlp.messages import content_text
 from connectors.otlp.openinference import KIND, read_openinference
+from connectors.otlp.sent import Attributes, SentEvent, SentRecords, SentSpan, SentSpans
 from connectors.otlp.spans import Judgement, Rating, Span, fitting_id, joined
 
 SOURCE = "triage.source"
@@ -41,49 +36,43 @@ class Export:
     told: str = ""
 
 
-def read_spans(request: ExportTraceServiceRequest) -> Export:
+def read_spans(sent: Iterable[SentSpans]) -> Export:
     """The facts of all spans; those without valid ids are rejected."""
     export = Export()
     silent = 0
-    for of_resource in request.resource_spans:
-        resource = read_attributes(of_resource.resource.attributes)
-        for of_scope in of_resource.scope_spans:
-            for sent in of_scope.spans:
-                if not _is_id(sent.trace_id, 16) or not _is_id(sent.span_id, 8):
-                    export.rejected += 1
-                    export.told = "spans need a trace id of 16 and a span id of 8 bytes that are not all zero"
-                    continue
-                span = _facts(sent, resource)
-                silent += span.kind == "llm" and not (span.question or span.answer or span.rough_question or span.failed)
-                _add(export, resource, sent.trace_id.hex(), span)
+    for of_resource in sent:
+        for one in of_resource.spans:
+            if not _is_id(one.trace_id, 16) or not _is_id(one.span_id, 8):
+                export.rejected += 1
+                export.told = "spans need a trace id of 16 and a span id of 8 bytes that are not all zero"
+                continue
+            span = _facts(one, of_resource.resource)
+            silent += span.kind == "llm" and not (span.question or span.answer or span.rough_question or span.failed)
+            _add(export, of_resource.resource, one.trace_id.hex(), span)
     if silent and not export.told:
         export.told = f"{silent} LLM spans carry no messages: switch on the capture of message content in the bot"
     return export
 
 
-def read_logs(request: ExportLogsServiceRequest) -> Export:
+def read_logs(sent: Iterable[SentRecords]) -> Export:
     """The facts of GenAI events among the log records; all other records are passed over.
 
     An evaluation that names no span cannot be placed: it is rejected.
     """
     export = Export()
-    for of_resource in request.resource_logs:
-        resource = read_attributes(of_resource.resource.attributes)
-        for of_scope in of_resource.scope_logs:
-            for record in of_scope.log_records:
-                attributes = read_attributes(record.attributes)
-                name = record.event_name or text_or_none(attributes.get("event.name")) or ""
-                if not name.startswith("gen_ai."):
-                    continue
-                if not _is_id(record.trace_id, 16) or not _is_id(record.span_id, 8):
-                    export.rejected += 1
-                    export.told = f"{name}: needs the trace id and the span id of the answer that it is about"
-                    continue
-                at = _time(record.time_unix_nano) or _time(record.observed_time_unix_nano)
-                facts = _of_events([(name, _with_body(attributes, record), at)])
-                conversation = _first_id(attributes)
-                span = Span(span_id=record.span_id.hex(), known=False, conversation=conversation, **facts)
-                _add(export, resource, record.trace_id.hex(), span)
+    for of_resource in sent:
+        for record in of_resource.records:
+            name = record.name or text_or_none(record.attributes.get("event.name")) or ""
+            if not name.startswith("gen_ai."):
+                continue
+            if not _is_id(record.trace_id, 16) or not _is_id(record.span_id, 8):
+                export.rejected += 1
+                export.told = f"{name}: needs the trace id and the span id of the answer that it is about"
+                continue
+            told = {**record.attributes, **record.body} if isinstance(record.body, dict) else record.attributes
+            facts = _of_events([SentEvent(name, record.at or record.observed_at, told)], None)
+            span = Span(span_id=record.span_id.hex(), known=False, conversation=_first_id(record.attributes), **facts)
+            _add(export, of_resource.resource, record.trace_id.hex(), span)
     return export
 
 
@@ -94,38 +83,42 @@ def _add(export: Export, resource: Attributes, trace_id: str, span: Span) -> Non
 
 
 def _facts(sent: SentSpan, resource: Attributes) -> Span:
-    attributes = read_attributes(sent.attributes)
-    end = _time(sent.end_time_unix_nano)
+    attributes = sent.attributes
+    end = _time(sent.end)
     facts: dict[str, Any] = {}
     if KIND in attributes:
         facts = read_openinference(attributes)
     elif (kind := kind_of(attributes)) is not None:
         facts = read_genai(attributes, kind)
-    events = [(event.name, read_attributes(event.attributes), _time(event.time_unix_nano) or end) for event in sent.events]
-    for name, value in _of_events(events).items():
-        facts[name] = facts.get(name) or value
-    found = list(read_annotations(attributes, end)) if _may_annotate(attributes) else []
-    facts["ratings"] = (*facts.get("ratings", ()), *ratings_in(found))
-    facts["judgements"] = (*facts.get("judgements", ()), *judgements_in(found))
-    failed = sent.status.code == Status.STATUS_CODE_ERROR
+    if sent.events:
+        for name, value in _of_events(sent.events, end).items():
+            facts[name] = facts.get(name) or value
+    if _may_annotate(attributes):
+        found = list(read_annotations(attributes, end))
+        facts["ratings"] = (*facts.get("ratings", ()), *ratings_in(found))
+        facts["judgements"] = (*facts.get("judgements", ()), *judgements_in(found))
+    if sent.failed:
+        facts["problem"] = sent.problem or _exception(sent.events) or "failed"
     return Span(
         span_id=sent.span_id.hex(),
-        parent_id=sent.parent_span_id.hex() if _is_id(sent.parent_span_id, 8) else None,
-        start=_time(sent.start_time_unix_nano),
+        parent_id=sent.parent_id.hex() if _is_id(sent.parent_id, 8) else None,
+        start=_time(sent.start),
         end=end,
-        failed=failed,
-        problem=(sent.status.message or _exception(events) or "failed") if failed else None,
+        failed=sent.failed,
         conversation=_first_id(attributes),
         service=text_or_none(resource.get("service.name")),
         **{name: value for name, value in facts.items() if value is not None},
     )
 
 
-def _of_events(events: Iterable[tuple[str, Attributes, datetime | None]]) -> dict[str, Any]:
-    """What events on a span, or log records about it, tell: evaluations, and messages sent apart from the span."""
+def _of_events(events: Iterable[SentEvent], otherwise: datetime | None) -> dict[str, Any]:
+    """What events on a span, or log records about it, tell: evaluations, and messages sent apart from the span.
+
+    `otherwise`: the time of events that name none.
+    """
     found: list[Rating | Judgement] = []
     facts: dict[str, Any] = {}
-    for name, attributes, at in events:
+    for name, at, attributes in events:
         if name == _EVALUATION:
             found += judged(
                 attributes.get("gen_ai.evaluation.name"),
@@ -133,7 +126,7 @@ def _of_events(events: Iterable[tuple[str, Attributes, datetime | None]]) -> dic
                 attributes.get("gen_ai.evaluation.score.label"),
                 attributes.get("gen_ai.evaluation.explanation"),
                 identifier=attributes.get("gen_ai.response.id"),
-                at=at,
+                at=_time(at) or otherwise,
             )
         elif name == "gen_ai.client.inference.operation.details":
             facts |= {key: value for key, value in read_messages(attributes).items() if value}
@@ -147,18 +140,14 @@ def _of_events(events: Iterable[tuple[str, Attributes, datetime | None]]) -> dic
     return {**facts, "ratings": ratings_in(found), "judgements": judgements_in(found)}
 
 
-def _with_body(attributes: Attributes, record: LogRecord) -> Attributes:
-    body = read_value(record.body)
-    return {**attributes, **body} if isinstance(body, dict) else attributes
-
-
 def _may_annotate(attributes: Mapping[str, Any]) -> bool:
     """Most spans carry none, and looking for each list costs."""
-    return any("annotations" in key or "evaluations" in key for key in attributes)
+    names = " ".join(attributes)
+    return "annotations" in names or "evaluations" in names
 
 
-def _exception(events: Iterable[tuple[str, Attributes, datetime | None]]) -> str | None:
-    told = (attributes.get("exception.message") for name, attributes, _ in events if name == "exception")
+def _exception(events: Iterable[SentEvent]) -> str | None:
+    told = (event.attributes.get("exception.message") for event in events if event.name == "exception")
     return next((text for one in told if (text := text_or_none(one))), None)
 
 

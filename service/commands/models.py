@@ -100,14 +100,17 @@ def slips(
     source: Annotated[str | None, typer.Option(help="Only this source.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
 ) -> None:
-    """Labels that disagree with those of questions like theirs, the surest first: look at them again. JSON Lines."""
+    """Labels that disagree with those of questions like theirs, the surest first: look at them again on /labels. JSON Lines."""
     import json
+    from dataclasses import asdict
 
-    from service.versions import suspected
+    from service.team.second_look import suspects
 
     with open_database(settings_or_exit()).read() as session:
-        for one in suspected(session, source, limit):
-            typer.echo(json.dumps(one, ensure_ascii=False))
+        found = suspects(session, source=source, limit=limit)
+    for one in found:
+        told = {name: value for name, value in asdict(one).items() if name != "refusal"}
+        typer.echo(json.dumps(told | {"given_at": one.given_at.isoformat()}, ensure_ascii=False))
 
 
 def _state(one: "Version") -> str:

@@ -8,17 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlmodel import Session, col
 
 from scoring.comparison import LEAST_JUDGED, Comparison, Flags, Floats, compare, folds_of, judgement_weights
 from scoring.encoder import Encoder, Vectors
 from scoring.intents import FORMAT, OUT_OF_SCOPE, IntentModel, IntentModelUnusable, chances, rehearsed
-from scoring.label_slips import find_slips
+from scoring.label_slips import find_slips, nearest
 from scoring.vectors import content_hash, gather
 from service.db import Database
 from service.logs import place_of
 from service.models import Example, Model, ReviewItem, Vector, Verdict
+from service.team import second_look
 from service.vectors import StoredVectors
 from service.versions import Claimed, Fitted, fitting, last_fits, live_models, store
 
@@ -214,20 +215,22 @@ def _losses(model: IntentModel, labels: Sequence[_Label], vectors: Vectors) -> F
 def _mark_slips(db: Database, source: str, labels: Sequence[_Label], vectors: Vectors) -> None:
     """Note which labels disagree with those of examples like them; what was noted before is forgotten."""
     inside = [i for i, one in enumerate(labels) if one.intent.lower() not in OUT_OF_SCOPE]  # negatives have nothing in common
-    found = find_slips(vectors[inside], [labels[i].intent for i in inside])
-    with db.write() as session:
-        session.execute(
-            update(Example)
-            .where(col(Example.source) == source, col(Example.suspected).is_not(None))
-            .values(suspected=None, suspicion=None)
+    known, intents = vectors[inside], [labels[i].intent for i in inside]
+    found = find_slips(known, intents)
+    own = nearest(known, intents, [(slip.row, intents[slip.row]) for slip in found])
+    other = nearest(known, intents, [(slip.row, slip.suggested) for slip in found])
+    notes = [
+        second_look.Note(
+            labels[inside[slip.row]].id,
+            intents[slip.row],
+            slip.suggested,
+            slip.suspicion,
+            [content_hash(labels[inside[i]].text).hex() for i in (*like_own, *like_other)],
         )
-        for slip in found:
-            one = labels[inside[slip.row]]
-            session.execute(
-                update(Example)
-                .where(col(Example.id) == one.id, col(Example.intent) == one.intent)
-                .values(suspected=slip.suggested, suspicion=slip.suspicion)
-            )
+        for slip, like_own, like_other in zip(found, own, other, strict=True)
+    ]
+    with db.write() as session:
+        second_look.note(session, source, notes)
 
 
 class IntentModels:

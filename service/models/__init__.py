@@ -8,7 +8,7 @@ from service.models.received import Conversation, Delivery, DeliveryCount, Deliv
 from service.models.reviewed import Draft, ItemState, ReviewItem, RootCause, Round, Skip, Verdict, VerdictLabel
 from service.models.scored import Evidence, Example, Exchange, LiveModel, Model, PlatformHistory, Vector
 from service.models.searched import SavedFilter, Searchable, SearchRequest
-from service.models.team import Calibration, Comment, KnownItem, Mention, NamedQueue, Opinion, OpinionKind
+from service.models.team import Calibration, Comment, KnownItem, Mention, NamedQueue, Opinion, OpinionKind, SecondLook
 
 __all__ = [
     "ApiToken",
@@ -49,6 +49,7 @@ __all__ = [
     "Scope",
     "SearchRequest",
     "Searchable",
+    "SecondLook",
     "SignIn",
     "SinkCursor",
     "Skip",

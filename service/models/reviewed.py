@@ -66,7 +66,7 @@ class ReviewItem(SQLModel, table=True):
         Index("ix_review_item_intent", "state", "intent", text("priority DESC"), "id"),
         Index("ix_review_item_strategy", "state", "strategy", text("priority DESC"), "id"),
         Index("ix_review_item_oldest", "state", "strategy", "id"),
-        Index("ix_review_item_age", "state", "created_at", "priority"),
+        Index("ix_review_item_age", "state", "created_at", "id", "priority"),
         # Only the few items that are held, or assigned: SQLite would else think that all are, and read the whole queue.
         Index("ix_review_item_held", "reviewer_id", "state", "claimed_until", **_where("claimed_until IS NOT NULL")),
         Index(

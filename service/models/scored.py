@@ -3,11 +3,13 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ForeignKey, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy import Column, ForeignKey, Index, LargeBinary, String, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from service.db import Embedding
 from service.models.columns import json_column, parent_column, text_column, time_column
+
+_SUSPECTED = text("suspected IS NOT NULL")
 
 
 class Vector(SQLModel, table=True):
@@ -77,10 +79,14 @@ class Evidence(SQLModel, table=True):
 
 class Example(SQLModel, table=True):
     """A labelled question that our own intent model learns from: a seed, or a reviewer's corrected intent, which goes
-    before a seed of the same text. `suspected`: the intent that examples like it have, where its own may be a slip."""
+    before a seed of the same text. `suspected`: the intent that examples like it have, where its own may be a slip; `near`:
+    the content hashes (hexadecimal) of the nearest examples of both intents, nearest first."""
 
     __tablename__ = "example"
-    __table_args__ = (UniqueConstraint("source", "content_hash", "by_verdict"),)
+    __table_args__ = (
+        UniqueConstraint("source", "content_hash", "by_verdict"),
+        Index("ix_example_suspected", "suspicion", sqlite_where=_SUSPECTED, postgresql_where=_SUSPECTED),  # few among many
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     source: str
@@ -92,6 +98,7 @@ class Example(SQLModel, table=True):
     added_at: datetime = time_column(nullable=False)
     suspected: str | None = None
     suspicion: float | None = Field(default=None, description="0..1, larger the likelier it is a slip")
+    near: list[str] | None = json_column()
 
 
 class Model(SQLModel, table=True):

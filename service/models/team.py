@@ -1,9 +1,9 @@
-"""How a team shares the reviewing: queues, opinions, known items, and what is said about an item."""
+"""How a team shares the reviewing: queues, opinions, known items, second looks, and what is said about an item."""
 
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Column, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import Column, ForeignKey, Index, LargeBinary, String, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from service.models.columns import flag_column, json_column, parent_column, text_column, time_column
@@ -110,3 +110,37 @@ class Mention(SQLModel, table=True):
     comment_id: int = Field(sa_column=Column(ForeignKey("comment.id", ondelete="CASCADE"), primary_key=True))
     reviewer_id: int = Field(sa_column=Column(ForeignKey("reviewer.id", ondelete="CASCADE"), primary_key=True))
     read_at: datetime | None = time_column()
+
+
+_STANDS = text("ended_at IS NULL")
+
+
+class SecondLook(SQLModel, table=True):
+    """What a reviewer said of a label: `intent` is what they saw, `chosen` what they want, the same where they keep it.
+
+    Until `ended_at` the label is kept: no fit points it out. A label belongs to a text, whichever example has it;
+    `example_id` is the one that was on the page. `suspected`, `suspicion` and `near` are those that the example had.
+    """
+
+    __tablename__ = "second_look"
+    __table_args__ = (
+        Index("ix_second_look_text", "source", "content_hash"),
+        Index("ix_second_look_example", "example_id"),
+        Index(
+            "ix_second_look_stands", "source", "content_hash", "intent",
+            unique=True, sqlite_where=_STANDS, postgresql_where=_STANDS,
+        ),
+    )  # fmt: skip
+
+    id: int | None = Field(default=None, primary_key=True)
+    example_id: int
+    source: str
+    content_hash: bytes = Field(sa_column=Column(LargeBinary(16), nullable=False))
+    intent: str
+    chosen: str
+    suspected: str | None = None
+    suspicion: float | None = None
+    near: list[str] | None = json_column()
+    reviewer_id: int = Field(sa_column=Column(ForeignKey("reviewer.id"), nullable=False))
+    at: datetime = time_column(nullable=False)
+    ended_at: datetime | None = time_column()

@@ -13,7 +13,7 @@ from service.errors import Forbidden, NotFound, TriageError
 from service.models import ReviewItem, Scope
 from service.routes.access import Now, ReadSession, ReviewerId, WriteSession, needs, settings_of, undo_time_of
 from service.routes.page_base import FOR_REVIEWERS, Id, Only, database_of, see, templates
-from service.team import agreement, amend, comments, progress, queues
+from service.team import agreement, amend, comments, progress, queues, second_look
 from service.views.forms import Typed
 from service.views.team import (
     AmendForm,
@@ -33,13 +33,14 @@ Known = Annotated[Identity, Depends(needs(Scope.review))]
 Word = Annotated[Typed, Form()]
 
 
-@router.get("/team", dependencies=FOR_REVIEWERS)
-def team_page(request: Request, session: ReadSession, now: Now, said: str = "") -> Response:
+@router.get("/team")
+def team_page(request: Request, session: ReadSession, now: Now, identity: Known, said: str = "") -> Response:
     context = team_shown(
         progress.queue_progress(session, now),
         progress.person_progress(session, now),
         queues.holders(session, now),
         queues.ages(session, now),
+        second_look.counts(session, identity.reviewer_id),
     )
     return templates.TemplateResponse(request, "team.html", {**context, "said": SAID.get(said)})
 

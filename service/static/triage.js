@@ -89,9 +89,24 @@
     return true;
   }
 
+  // On the page of labels a key answers the label that has the focus, never another.
+  function answer(number) {
+    const button = find(`.second-look:focus-within [data-answer="${number}"]`);
+    if (button) button.form.requestSubmit(button);
+    return Boolean(button);
+  }
+
+  function anotherIntent() {
+    const field = find(".second-look:focus-within [list]");
+    if (!field) return false;
+    field.closest("details").open = true;
+    field.focus();
+    return true;
+  }
+
   function evidence(step) {
-    const notes = findAll(".note");
-    const here = notes.indexOf(document.activeElement.closest(".note"));
+    const notes = findAll(".note, .second-look");
+    const here = notes.indexOf(document.activeElement.closest(".note, .second-look"));
     const next = notes[here < 0 && step < 0 ? notes.length - 1 : here + step];
     if (!next) return false;
     const folded = next.closest("details.fold");
@@ -106,7 +121,7 @@
     u: () => submit("#undo-form"),
     s: () => submit("#skip-form"),
     a: () => focusOn("#decision-form [name=answer]"),
-    i: () => focusOn("#decision-form [name=intent]"),
+    i: () => focusOn("#decision-form [name=intent]") || anotherIntent(),
     c: () => focusOn("#decision-form [name=comment]"),
     f: () => { const flagged = find("#flagged"); if (flagged) flagged.scrollIntoView(); return Boolean(flagged); },
     j: () => evidence(1),
@@ -132,7 +147,7 @@
     if (!keysOn || event.ctrlKey || event.metaKey || event.altKey || isTyping(target)) return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     let done = false;
-    if (/^[1-6]$/.test(key)) done = choose(Number(key));
+    if (/^[1-6]$/.test(key)) done = choose(Number(key)) || answer(Number(key));
     else if (arrows[key]) done = !event.shiftKey && !target.closest("input, .told-rest, .panel, [role=region]") && arrows[key]();
     else if (Object.hasOwn(single, key)) done = single[key]();
     if (done) event.preventDefault();

@@ -1,7 +1,7 @@
 """The team's pages: progress, agreement, queues, mentions, and what stands beside an item."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -121,9 +121,15 @@ def beside_shown(found: Beside, item_id: int, only: QueueFilter | None = None) -
 
 
 def team_shown(
-    queues: Sequence[QueueProgress], people: Sequence[PersonProgress], held: Sequence[Held], ages: Sequence[tuple[str, int]]
+    queues: Sequence[QueueProgress],
+    people: Sequence[PersonProgress],
+    held: Sequence[Held],
+    ages: Sequence[tuple[str, int]],
+    slips: Mapping[str, int],
 ) -> dict[str, Any]:
+    """`slips`: labels that look like slips, by source."""
     return {
+        "slips": f"{sum(slips.values()):,}",
         "queues": [
             {
                 "name": one.name,

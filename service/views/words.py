@@ -76,6 +76,9 @@ SAID = {
     "known": "Known from now on: reviewers of queues with known items may get it.",
     "not_known": "Not a known item any more.",
     "amended": "Amended. The verdict before stays in the history.",
+    "label_kept": "Kept: this label is not pointed out again until it changes.",
+    "label_changed": "Changed: the intent model learns it with its next fit.",
+    "label_again": "The label is pointed out again.",
 }
 
 
