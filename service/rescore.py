@@ -11,22 +11,23 @@ from typing import Any
 
 import numpy as np
 import structlog
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import select
 from sqlmodel import Session
 
 from scoring.clauses import clauses
 from scoring.encoder import Vectors
 from scoring.intents import IntentModel, Prediction
-from scoring.scorer import NOT_CALIBRATED, Scorer
+from scoring.scorer import Scorer
 from scoring.signals.base import Evidence as Found
 from scoring.signals.intent_confidence import NAME as INTENT_CONFIDENCE
 from scoring.signals.intent_confidence import of_platform, own_evidence, second_opinion
 from scoring.transcripts import Exchange as Asked
 from scoring.transcripts import split
 from scoring.vectors import content_hash
-from scoring.weights import Floats, Weighed, Weights
-from service.db import Database, changed, chunks, insert_into, table_of
-from service.models import Evidence, Exchange, ItemState, ReviewItem
+from scoring.weights import Floats, Weights
+from service.db import Database, chunks, table_of
+from service.models import Evidence, Exchange
+from service.new_scores import NewScore, Versions, store
 from service.transcripts import load_asked
 from service.vectors import StoredVectors
 from service.versions import claim_fit, release, scored_by
@@ -39,9 +40,6 @@ CHUNK = 4000
 _AT_ONCE = 500
 """Exchanges changed in one write session, for SQLite has one writer; what comes next is computed in between."""
 _LEASE = timedelta(minutes=5)
-
-Versions = Mapping[str, str | None]
-"""Of the weights and of the intent model."""
 
 
 def rescore_due(
@@ -87,19 +85,6 @@ class _Chunk:
     """By question."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """What an exchange gets. `evidence`: of its intent, with what our model says now; it holds where it was `asked_anew`."""
-
-    row: Any
-    weighed: Weighed
-    intent: str | None
-    evidence: Found | None
-    asked_anew: bool
-    had_evidence: bool
-    """Of its intent."""
-
-
 def _next_source(
     db: Database, scorer: Scorer, intents: Mapping[str, IntentModel], weights: Mapping[str, Weights]
 ) -> tuple[str, Versions] | None:
@@ -143,8 +128,8 @@ def _rescore(
     chunk = _read(db, scorer, digest, source, model, versions, limit)
     done = 0
     for start in range(0, len(chunk.rows), _AT_ONCE):
-        changes = _changes(chunk, range(len(chunk.rows))[start : start + _AT_ONCE], scorer, model, weights)
-        done += _store(db, changes, versions)
+        scores = _new_scores(chunk, range(len(chunk.rows))[start : start + _AT_ONCE], scorer, model, weights)
+        done += store(db, scores, versions)
     log.info("exchanges_rescored", source=source, count=done, changed_meanwhile=len(chunk.rows) - done)
     return len(chunk.rows)
 
@@ -168,7 +153,7 @@ def _read(
     return _Chunk(rows, names, probabilities, asked, platform, predictions)
 
 
-def _changes(chunk: _Chunk, places: range, scorer: Scorer, model: IntentModel | None, weights: Weights) -> list[_Change]:
+def _new_scores(chunk: _Chunk, places: range, scorer: Scorer, model: IntentModel | None, weights: Weights) -> list[NewScore]:
     """The new scores of the rows at `places`."""
     rows = [chunk.rows[place] for place in places]
     probabilities = chunk.probabilities[places.start : places.stop]
@@ -191,7 +176,7 @@ def _changes(chunk: _Chunk, places: range, scorer: Scorer, model: IntentModel | 
             probabilities[i, column] = found.probability if found else np.nan
     weighed = weights.weigh_rows(chunk.names, weights.counted(chunk.names, probabilities, scorer.thresholds))
     return [
-        _Change(row, new, intents[row.id], evidence.get(row.id), row.id in evidence, before)
+        NewScore(row, new, intents[row.id], evidence.get(row.id), row.id in evidence, before)
         for row, new, before in zip(rows, weighed, had, strict=True)
     ]
 
@@ -258,92 +243,3 @@ def _predict(store: StoredVectors, digest: str, model: IntentModel | None, excha
 
 def _stack(known: Mapping[str, Vectors], texts: Sequence[str]) -> Vectors:
     return np.stack([known[text] for text in texts])
-
-
-def _store(db: Database, changes: Sequence[_Change], versions: Versions) -> int:
-    """The changes of exchanges that nobody scored anew since they were read; how many."""
-    if not changes:
-        return 0
-    try:
-        with db.write() as session:
-            _change(session, changes, versions)
-        return len(changes)
-    except _ScoredAnew:
-        if len(changes) == 1:
-            return 0
-        middle = len(changes) // 2
-        return sum(_store(db, part, versions) for part in (changes[:middle], changes[middle:]))
-
-
-class _ScoredAnew(Exception):
-    """One of the exchanges has another score than the one that was read."""
-
-
-def _change(session: Session, changes: Sequence[_Change], versions: Versions) -> None:
-    exchanges, items = table_of(Exchange), table_of(ReviewItem)
-    by = scored_by(versions)
-    as_read = [exchanges.c[name] == bindparam(f"read_{name}") for name in ("id", "scored_at", "scored_by")]
-    still = changed(
-        session,
-        update(exchanges).where(*as_read),
-        [
-            {
-                "read_id": change.row.id,
-                "read_scored_at": change.row.scored_at,
-                "read_scored_by": change.row.scored_by,
-                "priority": change.weighed.priority,
-                "uncertainty": change.weighed.uncertainty,
-                "because": _because(change),
-                "intent": change.intent,
-                "versions": {**change.row.versions, **versions},
-                "scored_by": by,
-            }
-            for change in changes
-        ],
-    )
-    if still != len(changes):
-        raise _ScoredAnew
-    waiting = items.c.exchange_id.in_([change.row.id for change in changes]), items.c.state == ItemState.open
-    queued = set(session.execute(select(items.c.exchange_id).where(*waiting)).scalars())
-    if queued:
-        session.execute(
-            update(items).where(items.c.exchange_id == bindparam("exchange"), items.c.state == ItemState.open),
-            [
-                {"exchange": one.row.id, "priority": one.weighed.priority, "intent": one.intent}
-                for one in changes
-                if one.row.id in queued
-            ],
-        )
-    _change_evidence(session, [change for change in changes if change.asked_anew])
-
-
-def _change_evidence(session: Session, changes: Sequence[_Change]) -> None:
-    gone = [change.row.id for change in changes if change.had_evidence and change.evidence is None]
-    known = [_evidence_row(change.row.id, one) for change in changes if (one := change.evidence) and change.had_evidence]
-    fresh = [_evidence_row(change.row.id, one) for change in changes if (one := change.evidence) and not change.had_evidence]
-    table = table_of(Evidence)
-    if gone:
-        session.execute(delete(table).where(table.c.exchange_id.in_(gone), table.c.name == INTENT_CONFIDENCE))
-    if known:
-        place = table.c.exchange_id == bindparam("exchange"), table.c.name == INTENT_CONFIDENCE
-        session.execute(update(table).where(*place), [{"exchange": one.pop("exchange_id"), **one} for one in known])
-    if fresh:
-        session.execute(insert_into(session, Evidence), fresh)
-
-
-def _evidence_row(exchange_id: int, evidence: Found) -> dict[str, Any]:
-    return {
-        "exchange_id": exchange_id,
-        "name": evidence.name,
-        "value": evidence.value,
-        "probability": evidence.probability,
-        "turn_ids": list(evidence.turn_ids),
-        "note": evidence.note,
-        "detail": dict(evidence.detail),
-    }
-
-
-def _because(change: _Change) -> str:
-    """The reason, with the warning about its language that it had before."""
-    told = change.weighed.because
-    return f"{told} {NOT_CALIBRATED}" if change.row.because.endswith(NOT_CALIBRATED) else told
