@@ -51,9 +51,9 @@ def test_case_and_marks_at_the_ends_of_words_are_no_difference_between_two_answe
 
 def test_the_longest_texts_are_compared_in_good_time() -> None:
     before, after = ("".join(f"{word}{n % 7} " for n in range(4000)) for word in ("old", "new"))
-    started = time.monotonic()
+    started = time.thread_time()
 
     pieces = difference(before[:20_000], after[:20_000])
 
     assert {kind for _, kind in pieces} == {"gone", "new"}
-    assert time.monotonic() - started < 10
+    assert time.thread_time() - started < 10

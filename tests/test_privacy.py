@@ -127,9 +127,9 @@ def test_without_regions_only_numbers_with_a_country_code_are_known() -> None:
 def test_time_grows_with_the_length_and_no_faster(piece: str) -> None:
     def seconds(size: int) -> float:
         said = (piece * (size // len(piece) + 1))[:size]
-        begun = time.perf_counter()
+        begun = time.thread_time()
         redact(said)
-        return time.perf_counter() - begun
+        return time.thread_time() - begun
 
     small, large = min(seconds(20_000) for _ in range(2)), seconds(200_000)
 

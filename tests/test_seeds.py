@@ -93,10 +93,10 @@ def test_a_file_that_unfolds_without_end_is_refused_at_once(tmp_path: Path) -> N
     bomb = 'a0: &a0 ["lol"]\n' + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
     deep = "nlu: " + "[" * 100_000
 
-    started = time.monotonic()
+    started = time.thread_time()
     complaints = [read(write(tmp_path, "nlu.yml", content))[1] for content in (bomb + "nlu: *a11\n", deep)]
 
-    assert time.monotonic() - started < 5
+    assert time.thread_time() - started < 5
     assert ["aliases" in complaints[0][0], "deeply" in complaints[1][0]] == [True, True]
 
 
