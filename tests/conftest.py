@@ -29,6 +29,7 @@ from connectors.sources.standard import StandardSource
 from scoring.encoder import Encoder, HashingEncoder, SentenceEncoder, Vectors
 from scoring.scorer import Scorer
 from service import auth
+from service import db as db_module
 from service.db import Database, table_of
 from service.ingest import store
 from service.migrate import upgrade
@@ -40,6 +41,16 @@ from service.triage import Triage
 from service.vectors import StoredVectors, make_past
 
 pytest_plugins = ["browser"]
+# These tests kill processes, never the machine, so no commit need wait for the disk; processes that they start do wait.
+_prepare_sqlite = db_module._prepare_sqlite
+
+
+def _prepare_without_waiting(connection: Any, record: object) -> None:
+    _prepare_sqlite(connection, record)
+    connection.execute("PRAGMA synchronous = OFF")
+
+
+db_module._prepare_sqlite = _prepare_without_waiting
 # A hash tells its own cost: reading takes any. At its usual cost, hashing was a third of the time of all tests.
 auth.HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 SECRET = "whsec_dGVzdC1zZWNyZXQtMDEyMzQ1Njc4OWFiY2RlZg=="

@@ -386,7 +386,8 @@ def test_a_name_that_several_sources_have_needs_its_source(db: Database) -> None
         assert find(session, "v1", "b").source == "b"
 
 
-def test_the_commands_list_show_use_and_roll_back(db: Database, tmp_path: Path) -> None:
+def test_the_commands_list_show_use_and_roll_back(sqlite_url: str, tmp_path: Path) -> None:
+    db = Database(sqlite_url)
     keep(db, "v1")
     keep(db, "v2", at=DAY)
 
@@ -401,6 +402,7 @@ def test_the_commands_list_show_use_and_roll_back(db: Database, tmp_path: Path) 
     assert "v1 is live for all until: triage models unpin weights" in used.stderr
     assert unknown.stderr == "there is no version v9\n"
     assert live(db) == "v2"
+    db.close()
 
 
 def triage(db: Database, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -109,7 +109,7 @@ def history(asked: Asked) -> Answer:
     return Answer({"name": name, "interactions": said}, late=0.005)
 
 
-@pytest.mark.parametrize(("database_url", "rounds"), [("sqlite", 8), ("postgresql", 5)], indirect=["database_url"])
+@pytest.mark.parametrize(("database_url", "rounds"), [("sqlite", 6), ("postgresql", 4)], indirect=["database_url"])
 def test_a_pull_that_is_killed_again_and_again_misses_and_doubles_nothing(
     db: Database, processes: Processes, rounds: int
 ) -> None:

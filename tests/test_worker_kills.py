@@ -174,7 +174,7 @@ def check(db: Database, deliveries: list[tuple[str, bytes]], acknowledged: list[
     assert set(items.values()) == {1}
 
 
-@pytest.mark.parametrize(("database_url", "rounds"), [("sqlite", 11), ("postgresql", 3)], indirect=["database_url"])
+@pytest.mark.parametrize(("database_url", "rounds"), [("sqlite", 10), ("postgresql", 3)], indirect=["database_url"])
 def test_whatever_is_killed_everything_acknowledged_is_there_once(database_url: str, tmp_path: Path, rounds: int) -> None:
     rng = Random(1)
     deliveries = make_deliveries(rng)
