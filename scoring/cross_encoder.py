@@ -55,7 +55,7 @@ class CrossEncoder:
         from sentence_transformers import CrossEncoder as Model
         from transformers.utils import logging
 
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        logging.disable_progress_bar()
         torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
         chosen = usable_precision(precision)
         kind = getattr(torch, chosen)
@@ -100,7 +100,7 @@ class _Adapted:
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
         from transformers.utils import logging
 
-        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+        logging.set_verbosity_error()
         scale = json.loads((home / "adapter_config.json").read_text())
         factor = scale["lora_alpha"] / scale["r"]
         self._tokenizer: Any = AutoTokenizer.from_pretrained(folder)

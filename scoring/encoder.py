@@ -62,7 +62,7 @@ class SentenceEncoder:
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging
 
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        logging.disable_progress_bar()
         torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
         chosen = usable_precision(precision)
         self._model: Any = SentenceTransformer(str(folder), device="cpu", model_kwargs={"dtype": getattr(torch, chosen)})

@@ -160,7 +160,7 @@ class Weights:
             return lost, inputs.T @ (counted * (_sigmoid(logits) - needed)) + strength * (tried - start)
 
         bounds = [(None, None)] + [(0.0, None)] * len(names) + [(0.0, _MOST_FALLING)] * len(names)
-        slopes = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x  # type: ignore[no-untyped-call]
+        slopes = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
         count = len(names)
         rising = dict(self.rising) | {
             name: round(float(slope), 6) for name, slope in zip(names, slopes[1 : count + 1], strict=True)

@@ -338,6 +338,7 @@
     const lease = Number(form.dataset.lease) * 1000;
     const listen = { signal: leaving };
     let active = Date.now();
+    let saved = false;
     let over = false; // saved, or the item is no longer ours
     let sending = false;
     let timer = 0;
@@ -389,7 +390,7 @@
     }
 
     function plan(after = 2000) {
-      if (over || sending) return;
+      if (saved || sending) return;
       clearTimeout(timer);
       timer = setTimeout(() => saveDraft(), after);
     }
@@ -411,7 +412,7 @@
         const answer = await post(form.action, new URLSearchParams(new FormData(form)));
         const told = await answer.json();
         if (answer.ok) {
-          over = true;
+          saved = over = true;
           go(told.next, told.until);
           const notice = told.settled && find("#main .done p");
           if (notice) notice.prepend(`${told.settled} `);
@@ -431,7 +432,7 @@
       const elsewhere = event.submitter && event.submitter.getAttribute("formaction");
       if (elsewhere && elsewhere !== form.dataset.draft) return;
       event.preventDefault();
-      if (sending || over) return; // a double click decides once
+      if (sending || saved) return; // a double click decides once
       if (elsewhere) saveDraft();
       else decide();
     });
@@ -446,12 +447,12 @@
     // Back to this page from the browser's memory: look at once whether the item is still ours.
     addEventListener("pageshow", (event) => {
       if (!event.persisted) return;
-      over = false;
+      saved = over = false;
       active = Date.now();
       heartbeat();
     }, listen);
     document.addEventListener("visibilitychange", () => {
-      if (document.hidden && timer && !over && !sending) saveDraft({ keepalive: true });
+      if (document.hidden && timer && !saved && !sending) saveDraft({ keepalive: true });
     }, listen);
     for (const name of ["pointermove", "keydown", "scroll", "touchstart"]) {
       addEventListener(name, () => { active = Date.now(); }, { passive: true, capture: true, signal: leaving });
