@@ -36,7 +36,7 @@ from sqlmodel import col
 from benchmarks.closed_loop_bots import Asked, Bot, Memory, Said, World, feedbackqa, intents
 from scoring.encoder import SentenceEncoder
 from scoring.scorer import Scorer
-from service import auth
+from service import auth, tokens
 from service.app import create_app
 from service.db import Database
 from service.learn.intents import IntentModels, refit_due
@@ -270,7 +270,9 @@ def service(memory: Memory, policy: str, reviews: int) -> Iterator[Desk]:
         db = Database(url)
         with db.write() as session:
             auth.add_reviewer(session, "reviewer", "a password of the benchmark", datetime.now(UTC))
-            token = auth.add_token(session, "benchmark", [Scope.ingest, Scope.review, Scope.sync], datetime.now(UTC), "reviewer")
+            token = tokens.add_token(
+                session, "benchmark", [Scope.ingest, Scope.review, Scope.sync], datetime.now(UTC), "reviewer"
+            )
         off = () if policy == "triage" else SIGNALS
         scorer = Scorer(memory, StoredVectors(db), off=off)
         triage = Triage(db, memory, scorer, make_past(db, memory), queue)

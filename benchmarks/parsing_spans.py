@@ -25,7 +25,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from connectors.otlp import reader, wire
-from service import auth
+from service import tokens
 from service.db import Database
 from service.migrate import upgrade
 from service.models import Scope
@@ -153,7 +153,7 @@ def main(exports: int) -> None:
         upgrade(url)
         db = Database(url)
         with db.write() as session:
-            token = auth.add_token(session, "bench", [Scope.ingest], datetime.now(UTC))
+            token = tokens.add_token(session, "bench", [Scope.ingest], datetime.now(UTC))
         otlp = Otlp(db, make_redact(True, ["US", "GB", "DE"]), timedelta(minutes=10), 4 << 20)
         app = Starlette(routes=[Route("/v1/traces", otlp.traces, methods=["POST"])])
         encodings: tuple[wire.Encoding, ...] = ("protobuf", "json")

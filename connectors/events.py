@@ -208,6 +208,13 @@ class ConversationClosed(_Wire):
     at: At | None = None
 
 
+class ConversationRemoved(_Wire):
+    """The platform deleted the whole conversation: its words go from here too, and nothing of it is taken in any more."""
+
+    type: Literal["conversation_removed"] = "conversation_removed"
+    conversation_id: Id
+
+
 @dataclass(frozen=True, slots=True)
 class Ignored:
     """Something authentic that tells us nothing: it is counted by its name, which holds no user's words."""
@@ -215,7 +222,7 @@ class Ignored:
     what: str
 
 
-Told = TurnAdded | TurnRemoved | FeedbackGiven | FeedbackWithdrawn | ConversationClosed
+Told = TurnAdded | TurnRemoved | FeedbackGiven | FeedbackWithdrawn | ConversationClosed | ConversationRemoved
 SentEvent = Annotated[Told, Field(discriminator="type")]
 """As our own format spells them."""
 Event = Told | Ignored
@@ -253,6 +260,12 @@ class Source(Protocol):
             The body is not what this platform sends; the reason names the field.
         """
         ...
+
+
+def of_user(user_id: object) -> dict[str, JsonValue]:
+    """Metadata of a turn that name the user as the platform does, so that what they said can be found when they ask for it."""
+    named = isinstance(user_id, str | int) and not isinstance(user_id, bool) and str(user_id)[:MAX_ID_LENGTH]
+    return {"user_id": _without_nul(named)} if named else {}
 
 
 def events_of(conversation: Conversation, first: int = 0) -> list[Event]:

@@ -47,7 +47,13 @@ SIZE = {"width": 1280, "height": 800}
 PASSWORD = "only for the pictures"  # noqa: S105
 SOURCE = "standard"
 NOW = datetime(2026, 11, 22, 17, 0, tzinfo=UTC)
-PAGES = {"queue": "/queue", "team": "/team", "lead": "/lead?since=2026-10-26&until=2026-11-22", "search": "/search?q=return"}
+PAGES = {
+    "queue": "/queue",
+    "team": "/team",
+    "labels": "/labels",
+    "lead": "/lead?since=2026-10-26&until=2026-11-22",
+    "search": "/search?q=return",
+}
 LEASE = timedelta(minutes=30)
 SECRET = "whsec_b25seSBmb3IgdGhlIHBpY3R1cmVzLCAzMiBieXRlcw=="  # noqa: S105
 
@@ -136,9 +142,11 @@ def serving(settings: Settings) -> Iterator[str]:
         server = Server(uvicorn.Config(app, log_config=None, access_log=False, ws="none"), app)
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server.should_exit = True
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 def take(browser: Browser, address: str) -> None:

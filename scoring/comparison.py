@@ -16,6 +16,14 @@ MOST_WEIGHT = 20.0
 """Of one judgement, against one that was certain to be made: rarer ones would decide alone."""
 
 
+ONE_ERROR = 1.0
+"""Standard errors by which a version must be better, where nothing is known of how well comparisons tell (the margin of Breiman,
+Friedman, Olshen and Stone 1984)."""
+HALF_ERROR = 0.5
+"""The same for a version that is judged by fits which lack some of its labels, so that it is better than it looks: of the rules
+in `python -m benchmarks.go_live` the one with the smallest loss in use (docs/learning.md)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """What was compared, and what was decided. Losses are means of -ln(probability of what was judged), smaller is better;
@@ -38,14 +46,19 @@ class Comparison:
 
 
 def compare(
-    before: Floats, after: Floats, weights: Floats, by_chance: Flags, judged_on: str, taken_back: bool = False
+    before: Floats,
+    after: Floats,
+    weights: Floats,
+    by_chance: Flags,
+    judged_on: str,
+    taken_back: bool = False,
+    errors: float = ONE_ERROR,
 ) -> Comparison:
     """Compare losses (n,) of the version in use and of the new one, judgement by judgement.
 
-    The new one is better where its weighted mean loss is smaller by more than one standard error of the difference (the
-    margin of Breiman, Friedman, Olshen and Stone 1984), and it is not worse by as much on the judgements `by_chance`.
-    `weights`: see `judgement_weights`. `taken_back`: the version in use learned from labels that people have withdrawn since;
-    then the new one need only not be worse.
+    The new one is better where its weighted mean loss is smaller by more than `errors` standard errors of the difference, and
+    it is not worse by a whole one on the judgements `by_chance`. `weights`: see `judgement_weights`. `taken_back`: the version
+    in use learned from labels that people have withdrawn since; then the new one need only not be worse by a standard error.
     """
     count, drawn = len(before), int(by_chance.sum())
     told = {"judged_on": judged_on, "count": count, "random_count": drawn}
@@ -64,7 +77,7 @@ def compare(
         reason = f"{_TAKEN_BACK[:-1]}, and it is not worse ({losses})." if better else f"Kept aside, it is worse: {losses}."
     elif count < LEAST_JUDGED:
         better, reason = False, f"Kept aside: {count} {judged_on} are too few to tell."
-    elif gain <= margin:
+    elif gain <= errors * margin:
         better, reason = False, f"Kept aside, it is not clearly better: {losses}, give or take {margin:.3f}."
     elif worse_by_chance:
         better, reason = False, f"Kept aside: {losses}, but worse on the {drawn} that chance chose."

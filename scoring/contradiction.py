@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from scoring.facts import NEGATIONS, Fact, Sentence, names, sentences, stated
+from scoring.facts import NEGATIONS, Sentence, names, sentences, stated
+from scoring.figures import Fact
 from scoring.wording import is_small_talk, plain, word_set, words
 
 _OPPOSITES: dict[str, frozenset[str]] = {}

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from scoring.contradiction import aligned, flipped, overlap, own_case, read
-from scoring.facts import NEGATIONS, Fact, Sentence, names, sentences
+from scoring.facts import NEGATIONS, Sentence, names, sentences
+from scoring.figures import Fact
 from scoring.wording import as_written, plain, stem, word_set, words
 
 _PERSONAL_QUESTION = re.compile(

@@ -107,9 +107,12 @@ def share_of_failures(stream: Stream, weights: Weights, noticed: Flags) -> Estim
     low, high = _jeffreys(found, mass**2 / float(sampled @ sampled)) if mass > 0 else (0.0, 1.0)
     n = len(stream)
     most, least = max(total.high * n - certain, 0.0), max(total.low * n - certain, 0.0)
-    value = (certain_noticed + mass * found) / (certain + mass) if certain + mass > 0 else None
+    value = min((certain_noticed + mass * found) / (certain + mass), 1.0) if certain + mass > 0 else None  # rounding
     ends = [
-        (certain_noticed + rest * end) / (certain + rest) for rest in (least, most) for end in (low, high) if certain + rest > 0
+        min((certain_noticed + rest * end) / (certain + rest), 1.0)
+        for rest in (least, most)
+        for end in (low, high)
+        if certain + rest > 0
     ]
     if not ends or value is None:
         return nobody

@@ -1,9 +1,7 @@
 """Transcripts in, scored exchanges out: split, encode once, measure each signal, weigh."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Protocol
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,51 +11,24 @@ from scoring.cross_encoder import PairModel
 from scoring.encoder import Encoder, Vectors
 from scoring.intents import IntentModel, Prediction
 from scoring.late_interaction import LateInteraction
-from scoring.neighbours import FaissNeighbours, Neighbours
+from scoring.past import Past, compared, described, nearest
 from scoring.platform_scores import Key
 from scoring.signals.answer_consistency import AnswerConsistency
 from scoring.signals.answer_relevance import AnswerRelevance
-from scoring.signals.base import Batch, Evidence, Neighbour, Signal
+from scoring.signals.base import Batch, Evidence, Signal
 from scoring.signals.intent_confidence import IntentConfidence
 from scoring.signals.user_feedback import UserFeedback
 from scoring.signals.user_frustration import UserFrustration
 from scoring.transcripts import Exchange, Transcript, split
-from scoring.vectors import TextVectors, VectorStore, content_hash, gather
+from scoring.vectors import TextVectors, VectorStore, gather
 from scoring.weights import Weighed, Weights, probabilities_of
 from scoring.wording import is_english, plain
-
-NEAREST = 8
-# People word the same question so differently that true paraphrases in support chats go down to about here. What the answers
-# have in common decides about those that are no nearer than this.
-LEAST_SIMILARITY = 0.45
-# Answers are compared with those of so many neighbours, nearest first.
-COMPARED = 5
-
 
 NOT_CALIBRATED = "Not calibrated for this language."
 
 
 class UnknownSignal(ValueError):
     """A signal was named that does not exist; the message lists those that do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """An exchange that was scored before, as a neighbour shows it."""
-
-    conversation_id: str
-    turn_id: str
-    question: str
-    answer: str
-    asked_at: datetime | None = None
-
-
-class Past(Neighbours, Protocol):
-    """Exchanges scored before: found by vector, described by key."""
-
-    def describe(self, keys: Sequence[int]) -> Mapping[int, Known]:
-        """Those of `keys` that still exist."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +149,10 @@ class Scorer:
         parts = [part for e in exchanges if e.source in (intents or {}) for part in clauses(e.question)]
         vectors = gather((*questions, *answers, *follow_ups, *parts), self._encoder, self._vectors)
         asked = vectors.of(questions)
-        near = self._near(exchanges, asked, past)
+        near = nearest(exchanges, asked, past)
         predictions = _predict(exchanges, asked, vectors, intents or {})
-        neighbours = self._compare_answers(exchanges, self._describe(exchanges, near, past), vectors)
+        found = described(exchanges, near, past)
+        neighbours = compared(exchanges, found, vectors, self._encoder.digest, self._vectors)
         batch = Batch(exchanges, vectors, neighbours, predictions, platform or {})
         measured = [signal.measure(batch) for signal in self._signals]
         evidence = [tuple(one for one in found if one is not None) for found in zip(*measured, strict=True)]
@@ -218,74 +190,6 @@ class Scorer:
             found.update(zip(of_source, own.weigh_rows(names, counted), strict=True))
         return [found[i] for i in range(len(exchanges))]
 
-    def _near(self, exchanges: Sequence[Exchange], asked: Vectors, past: Past | None) -> list[list[tuple[int, float]]]:
-        """Of the same source and of other conversations: the nearest in this batch and in the past, best first."""
-        here = FaissNeighbours(self._encoder.dimensions)
-        rows: dict[str, list[int]] = {}
-        for i, exchange in enumerate(exchanges):
-            rows.setdefault(exchange.source, []).append(i)
-        near: list[list[tuple[int, float]]] = [[] for _ in exchanges]
-        for source, of_source in rows.items():
-            here.add(source, [-(i + 1) for i in of_source], asked[of_source])
-            found = here.search(source, asked[of_source], 2 * NEAREST)
-            older = past.search(source, asked[of_source], 2 * NEAREST) if past else [[] for _ in of_source]
-            for i, in_batch, in_past in zip(of_source, found, older, strict=True):
-                if not asked[i].any():
-                    continue
-                others = [
-                    (key, cosine)
-                    for key, cosine in in_batch
-                    if exchanges[-key - 1].conversation_id != exchanges[i].conversation_id
-                ]
-                best = sorted((pair for pair in others + list(in_past) if pair[1] >= LEAST_SIMILARITY), key=lambda pair: -pair[1])
-                near[i] = best[: NEAREST + 4]  # some more than are kept: the past may hold this very conversation
-        return near
-
-    def _describe(
-        self, exchanges: Sequence[Exchange], near: list[list[tuple[int, float]]], past: Past | None
-    ) -> list[list[Neighbour]]:
-        """Turns keys into neighbours; prunes `near` in place to those that exist, of other conversations, NEAREST at most."""
-        known: dict[int, Known] = {
-            -(i + 1): Known(e.conversation_id, e.turn_id, e.question, e.answer, e.answer_turns[0].at)
-            for i, e in enumerate(exchanges)
-        }
-        if past:
-            known.update(past.describe(sorted({key for pairs in near for key, _ in pairs if key >= 0})))
-        neighbours = []
-        for i, pairs in enumerate(near):
-            mine = exchanges[i].conversation_id
-            kept = [(key, cosine) for key, cosine in pairs if key in known and known[key].conversation_id != mine]
-            # An exchange of this batch that was scored before is found twice: once here, once in the past.
-            best: dict[tuple[str, str], tuple[int, float]] = {}
-            for key, cosine in kept:
-                best.setdefault((known[key].conversation_id, known[key].turn_id), (key, cosine))
-            near[i] = sorted(best.values(), key=lambda pair: -pair[1])[:NEAREST]
-            neighbours.append(
-                [
-                    Neighbour(key, k.conversation_id, k.turn_id, k.question, k.answer, min(1.0, cosine), k.asked_at)
-                    for key, cosine in near[i]
-                    for k in (known[key],)
-                ]
-            )
-        return neighbours
-
-    def _compare_answers(
-        self, exchanges: Sequence[Exchange], neighbours: list[list[Neighbour]], vectors: TextVectors
-    ) -> list[list[Neighbour]]:
-        """Adds the answers' cosine, from stored vectors, to the nearest `COMPARED` neighbours."""
-        texts = {n.answer: content_hash(n.answer) for near in neighbours for n in near[:COMPARED]}
-        known = self._vectors.get(self._encoder.digest, list(texts.values()))
-        own = vectors.of([exchange.answer for exchange in exchanges])
-        return [
-            [
-                replace(n, answer_similarity=float(own[row] @ known[texts[n.answer]]))
-                if n.answer in texts and texts[n.answer] in known
-                else n
-                for n in near
-            ]
-            for row, near in enumerate(neighbours)
-        ]
-
 
 def _because(exchange: Exchange, because: str) -> str:
     """The reason, with a word of warning where a text is in a language that nothing was calibrated on."""
@@ -303,43 +207,6 @@ def _predict(
         for i, prediction in zip(rows, intents[source].predict(questions, asked[rows], vectors.of), strict=True):
             predictions[i] = prediction
     return predictions
-
-
-def cluster(scored: Sequence[Scored], of: Mapping[int, int], look_alike: float) -> list[int | None]:
-    """Whom each exchange joins: the cluster of its nearest look-alike question.
-
-    `of` gives the cluster of keys of the past. The result holds, per exchange, a cluster of the past (>= 0),
-    -(i + 1) where it joins the cluster that the i-th exchange of this batch opens (itself, if nobody is alike), or None
-    where it asks nothing. Leader clustering (Hartigan 1975): order matters, but nothing is ever moved afterwards.
-    """
-    joined: list[int | None] = []
-    opened: list[int] = []  # neighbours are the nearest few of all: among many copies of a question its leader may be missing
-    leaders = np.zeros((len(scored), scored[0].question.size if scored else 0), dtype=np.float32)
-    for i, one in enumerate(scored):
-        if not one.question.any():
-            joined.append(None)
-            continue
-        home: int | None = None
-        for key, cosine in one.near:
-            if cosine < look_alike:
-                break
-            if key >= 0 and key in of:
-                home = of[key]
-            elif -len(joined) <= key < 0:
-                home = joined[-key - 1]
-            if home is not None:
-                break
-        if home is None and opened:
-            same = np.asarray([scored[leader].exchange.source == one.exchange.source for leader in opened])
-            alike = np.where(same, leaders[: len(opened)] @ one.question, -1.0)
-            if alike.max() >= look_alike:
-                home = -(opened[int(alike.argmax())] + 1)
-        if home is None:
-            home = -(i + 1)
-            leaders[len(opened)] = one.question
-            opened.append(i)
-        joined.append(home)
-    return joined
 
 
 def as_line(one: Scored, versions: Mapping[str, str | None]) -> dict[str, object]:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import structlog
@@ -12,7 +11,6 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
-from fastapi.staticfiles import StaticFiles
 from sqlalchemy import text
 from sqlalchemy.exc import DataError, OperationalError
 from starlette.datastructures import Headers
@@ -24,19 +22,23 @@ from connectors import registry
 from connectors.articles import Sink
 from connectors.errors import Reject
 from connectors.events import Source
+from service.assets import Assets
 from service.db import Database
-from service.errors import NotSignedIn, SetupError, TriageError
+from service.errors import NotSignedIn, SetupError, TooManyTries, TriageError
 from service.ingest import Ingest
 from service.lead import Numbers
 from service.live import Live
 from service.logs import place_of
 from service.privacy import make_redact
 from service.routes import (
+    account_pages,
     api,
     article_pages,
     cluster_api,
     cluster_pages,
     connection_pages,
+    forget_api,
+    forget_pages,
     item_pages,
     label_api,
     label_pages,
@@ -47,11 +49,12 @@ from service.routes import (
     quality_api,
     search_api,
     search_pages,
+    sign_in_api,
     team_api,
     team_pages,
     webhooks,
 )
-from service.routes.access import COOKIE, authenticate
+from service.routes.access import COOKIE, authenticate, wants_page
 from service.routes.otlp import Otlp
 from service.routes.page_base import error_page
 from service.settings import Settings
@@ -115,6 +118,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(cluster_pages.router)
     app.include_router(search_api.router)
     app.include_router(search_pages.router)
+    app.include_router(account_pages.router)
+    app.include_router(sign_in_api.router)
     app.include_router(pages.router)
     app.include_router(item_pages.router)
     app.include_router(article_pages.router)
@@ -123,12 +128,14 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(label_pages.router)
     app.include_router(label_api.router)
     app.include_router(connection_pages.router)
+    app.include_router(forget_api.router)
+    app.include_router(forget_pages.router)
     app.include_router(pull_pages.router)
     app.include_router(lead_pages.router)
     app.include_router(live.router)
     app.add_api_route("/health", _health, include_in_schema=False)
     app.add_api_route("/ready", _ready, include_in_schema=False, response_model=None)
-    app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
+    app.mount("/static/{version}", Assets(), name="static")
     app.add_exception_handler(TriageError, _told)
     app.add_exception_handler(HTTPException, _not_there)
     app.add_exception_handler(RequestValidationError, _not_understood)
@@ -198,22 +205,25 @@ def _ready(request: Request) -> Response:
 
 async def _told(request: Request, error: Exception) -> Response:
     assert isinstance(error, TriageError)
-    if _wants_page(request) and isinstance(error, NotSignedIn):
+    if wants_page(request) and isinstance(error, NotSignedIn):
         there = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"/sign-in?next={quote(there if request.method == 'GET' else '/')}", status_code=303)
-    return _failed(request, error.status, str(error))
+    response = _failed(request, error.status, str(error))
+    if isinstance(error, TooManyTries):
+        response.headers["Retry-After"] = str(error.seconds)
+    return response
 
 
 async def _not_there(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    if _wants_page(request):
+    if wants_page(request):
         return error_page(request, error.status_code, "There is no such page." if error.status_code == 404 else str(error.detail))
     return await http_exception_handler(request, error)
 
 
 async def _not_understood(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    if _wants_page(request):
+    if wants_page(request):
         fields = ", ".join(sorted({str(one["loc"][-1]) for one in error.errors()}))
         return error_page(request, 422, f"The address or the form holds something that does not fit: {fields}.")
     # FastAPI's own answer quotes the input, which JSON may be unable to say (NaN).
@@ -226,14 +236,10 @@ async def _unstorable(request: Request, error: Exception) -> Response:
 
 
 def _failed(request: Request, status: int, detail: str) -> Response:
-    if _wants_page(request):
+    if wants_page(request):
         return error_page(request, status, detail)
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
     return JSONResponse({"detail": detail}, status_code=status, headers=headers)
-
-
-def _wants_page(request: Request) -> bool:
-    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(("/api/", "/hooks/"))
 
 
 class Room:

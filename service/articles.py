@@ -1,10 +1,8 @@
 """Articles: one entry with its versions. A change writes the article, the version and a publication per sink at once.
 
-Pushing the publications is another job (publish.py); knowledge bases that would rather pull read the feed of versions.
+Pushing the publications is another job (publish.py); knowledge bases that would rather pull read the feed of versions (feed.py).
 """
 
-import base64
-import binascii
 import re
 import secrets
 import unicodedata
@@ -185,11 +183,7 @@ def unmake(session: Session, verdict_id: int, now: datetime) -> None:
         )
         if session.execute(select(col(Publication.id)).where(of_version).limit(1)).first() is not None:
             raise Conflict("too late to undo: the correction is on its way to the knowledge base; send the item back instead")
-        before = session.execute(
-            select(ArticleVersion).where(
-                col(ArticleVersion.article_id) == article.id, col(ArticleVersion.version) == version.version - 1
-            )
-        ).scalar_one_or_none()
+        before = _version_before(session, version)
         session.delete(version)
         session.flush()
         if before is None:
@@ -316,57 +310,3 @@ def history_of(session: Session, article_id: int) -> History:
         .limit(100)
     ).all()
     return History(article, [(v, name, item_id) for v, name, item_id in versions], [(p, v) for p, v in publications])
-
-
-# --- the feed -----------------------------------------------------------------------------------------------------
-
-
-def changes_after(
-    session: Session, cursor: str | None, limit: int, held_from: datetime | None = None
-) -> tuple[list[tuple[Article, ArticleVersion]], str, bool]:
-    """The article versions after the cursor in their order, the cursor after them, and whether there are more.
-
-    A version that a verdict made after `held_from` waits, for the verdict may be undone; those after it wait with it, for the
-    cursor passes none.
-
-    Raises
-    ------
-    Invalid
-        The cursor is none of ours.
-    """
-    after = _read_cursor(cursor)
-    settled = []
-    if held_from is not None:
-        waiting = (
-            select(func.min(col(ArticleVersion.id)))
-            .join(Verdict, col(Verdict.id) == col(ArticleVersion.verdict_id))
-            .where(col(Verdict.decided_at) > held_from)
-        )
-        first = session.execute(waiting).scalar_one()
-        settled = [col(ArticleVersion.id) < first] if first is not None else []
-    rows = session.execute(
-        select(Article, ArticleVersion)
-        .join(Article, col(Article.id) == col(ArticleVersion.article_id))
-        .where(col(ArticleVersion.id) > after, col(ArticleVersion.status) != ArticleStatus.draft, *settled)
-        .order_by(col(ArticleVersion.id))
-        .limit(limit + 1)
-    ).all()
-    page = [(article, version) for article, version in rows[:limit]]
-    last = page[-1][1].id if page else after
-    return page, write_cursor(last or 0), len(rows) > limit
-
-
-def write_cursor(version_id: int) -> str:
-    return base64.urlsafe_b64encode(f"articles:{version_id}".encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str | None) -> int:
-    if not cursor:
-        return 0
-    try:
-        name, _, number = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).decode().partition(":")
-        if name != "articles" or not number.isascii() or not number.isdigit() or len(number) > 18:
-            raise ValueError(cursor)
-        return int(number)
-    except (ValueError, binascii.Error) as error:
-        raise Invalid("after: not a cursor of this feed; leave it out to start from the beginning") from error

@@ -3,7 +3,7 @@
 The item itself stays decided. What a reviewer says of it becomes an opinion of its own kind and changes nothing else.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from sqlmodel import Session, col
 
 from service.db import changed, insert_into
 from service.errors import Conflict, NotFound
-from service.models import Calibration, ItemState, KnownItem, Opinion, OpinionKind, ReviewItem, Skip, Verdict
+from service.models import Calibration, Exchange, ItemState, KnownItem, Opinion, OpinionKind, ReviewItem, Skip, Verdict
 from service.reach import Reach
 
 NOT_REVIEWABLE = str(ItemState.not_reviewable)
@@ -79,13 +79,14 @@ def serve(session: Session, reach: Reach, done: int, now: datetime, until: datet
     seen = select(col(Opinion.id)).where(col(Opinion.item_id) == col(ReviewItem.id), col(Opinion.reviewer_id) == me)
     passed_over = select(col(Skip.item_id)).where(col(Skip.item_id) == col(ReviewItem.id), col(Skip.reviewer_id) == me)
     decided = select(col(Verdict.id)).where(col(Verdict.item_id) == col(ReviewItem.id), col(Verdict.reviewer_id) == me)
+    forgotten = select(col(Exchange.id)).where(col(Exchange.id) == col(ReviewItem.exchange_id), col(Exchange.forgotten))
     found = session.execute(
         select(col(ReviewItem.id), col(ReviewItem.fence))
         .join(KnownItem, col(KnownItem.item_id) == col(ReviewItem.id))
         .where(
             col(ReviewItem.state) == ItemState.done,
             col(KnownItem.reviewer_id) != me,
-            ~seen.exists(), ~passed_over.exists(), ~decided.exists(),
+            ~seen.exists(), ~passed_over.exists(), ~decided.exists(), ~forgotten.exists(),
             *reach.wanted(),
         )
         .order_by(func.abs(col(ReviewItem.id) - number * 7919 % 1000), col(ReviewItem.id))
@@ -197,6 +198,64 @@ def veil(session: Session, item: ReviewItem, reviewer_id: int) -> tuple[ReviewIt
         return shown, []
     same = ("id", "item_id", "reviewer_id", "fence", "label", "intent", "answer", "causes", "comment", "decided_at")
     return shown, [Verdict(**{name: getattr(said, name) for name in same})]
+
+
+def veiled(session: Session, items: Sequence[ReviewItem], reviewer_id: int | None) -> list[ReviewItem]:
+    """The items, in order, as the reviewer shall see them; as they are for None."""
+    served = select(col(Calibration.item_id)).where(
+        col(Calibration.reviewer_id) == reviewer_id, col(Calibration.item_id).in_([item.id for item in items])
+    )
+    mine = set(session.execute(served).scalars()) if reviewer_id is not None else set()
+    found = {item.id: veil(session, item, reviewer_id) for item in items if reviewer_id is not None and item.id in mine}
+    return [seen[0] if (seen := found.get(item.id)) else item for item in items]
+
+
+def said(session: Session, item_ids: Sequence[int], reviewer_id: int) -> dict[int, str]:
+    """The label that the reviewer gave, of each known item among these."""
+    given = select(col(Opinion.item_id), col(Opinion.label)).where(
+        col(Opinion.item_id).in_(item_ids),
+        col(Opinion.reviewer_id) == reviewer_id,
+        col(Opinion.kind) == OpinionKind.calibration,
+        col(Opinion.withdrawn_at).is_(None),
+    )
+    return dict(session.execute(given).all())
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Decided items that a reviewer is to find in another list, where `veil` puts them. `held`: open ones in their hands."""
+
+    open: frozenset[int] = frozenset()
+    not_reviewable: frozenset[int] = frozenset()
+    held: int = 0
+
+
+def moved(session: Session, people: Collection[int], now: datetime) -> dict[int, Moved]:
+    """By reviewer, for the lists and their counts."""
+    said = (
+        select(col(Opinion.item_id), col(Opinion.reviewer_id), col(Opinion.label))
+        .where(col(Opinion.kind) == OpinionKind.calibration, col(Opinion.withdrawn_at).is_(None))
+        .subquery()
+    )
+    mine = (said.c.item_id == col(Calibration.item_id)) & (said.c.reviewer_id == col(Calibration.reviewer_id))
+    rows = session.execute(
+        select(
+            col(Calibration.reviewer_id), col(Calibration.item_id), col(Calibration.claimed_until), col(Calibration.reserved),
+            said.c.label,
+        )
+        .join(ReviewItem, col(ReviewItem.id) == col(Calibration.item_id))
+        .join(said, mine, isouter=True)
+        .where(col(Calibration.reviewer_id).in_(people), col(ReviewItem.state) == ItemState.done)
+        .where(said.c.label.is_(None) | (said.c.label == NOT_REVIEWABLE))
+    ).all()  # fmt: skip
+    return {
+        person: Moved(
+            frozenset(row.item_id for row in rows if row.reviewer_id == person and row.label is None),
+            frozenset(row.item_id for row in rows if row.reviewer_id == person and row.label is not None),
+            sum(row.reviewer_id == person and not row.reserved and (row.claimed_until or now) > now for row in rows),
+        )
+        for person in people
+    }
 
 
 def take_back(session: Session, item_id: int, reviewer_id: int, now: datetime) -> bool:

@@ -12,6 +12,7 @@ from service import calibration
 from service.db import changed, insert_into
 from service.errors import Forbidden, Invalid, LeaseLost, NotFound
 from service.filters import QueueFilter, matches
+from service.forgetting.forget import refuse_forgotten
 from service.models import ItemState, Opinion, OpinionKind, ReviewItem, Skip, Verdict
 from service.reach import Reach, is_spent, read_reach
 
@@ -188,6 +189,7 @@ def claim_item(session: Session, item_id: int, reviewer_id: int, now: datetime, 
         col(ReviewItem.id) == item_id, col(ReviewItem.state) == ItemState.open, _unclaimed(now)
     )
     if session.execute(free).first() is None:
+        refuse_forgotten(session, item_id)
         raise LeaseLost("somebody else has this item now, or it is decided")
     if (why := refusal(session, item, reviewer_id, now)) is not None:
         raise Forbidden(why)
@@ -317,4 +319,5 @@ def hold(session: Session, item_id: int, reviewer_id: int, fence: int, values: M
     if changed(session, held) == 0 and not calibration.hold(session, item_id, reviewer_id, fence, values):
         if session.get(ReviewItem, item_id) is None:
             raise NotFound(f"there is no item {item_id}")
+        refuse_forgotten(session, item_id)
         raise LeaseLost("somebody else has this item now, or it is decided; what you wrote is kept as your draft")

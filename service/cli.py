@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from service.commands import files, hooks, intents, models, people, pulls, queues, report, simulate
+from service.commands import files, forget, hooks, intents, models, people, pulls, queues, report, search, simulate
 from service.commands.base import console, guarded, open_database, settings_or_exit
 
 app = typer.Typer(
@@ -16,6 +16,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 files.register(app)
+forget.register(app)
 hooks.register(app)
 intents.register(app)
 models.register(app)
@@ -23,6 +24,7 @@ people.register(app)
 queues.register(app)
 pulls.register(app)
 report.register(app)
+search.register(app)
 simulate.register(app)
 
 
@@ -30,27 +32,14 @@ simulate.register(app)
 @guarded
 def serve() -> None:
     """The web process: webhooks, API and pages."""
-    import uvicorn
-
     from service.app import create_app, make_sinks
-    from service.server import Server
+    from service.server import Server, config_of
 
     settings = settings_or_exit()
     open_database(settings).close()
     make_sinks(settings)  # wrong options show here, not only where publications wait
     application = create_app(settings)
-    config = uvicorn.Config(
-        application,
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        # Large numbers of small deliveries come over few connections: keep them open.
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=10,
-        server_header=False,
-    )
-    server = Server(config, application)
+    server = Server(config_of(settings, application), application)
     with suppress(KeyboardInterrupt):  # uvicorn raises it once it has stopped
         server.run()
     if not server.started:

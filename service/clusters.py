@@ -18,9 +18,12 @@ from service.models import Evidence, Exchange, ItemState, Reviewer, ReviewItem, 
 from service.settle import DRAWN, free_for, settled_by
 
 MOST_LISTED = 50
+"""At once: whoever goes on is shown as many again."""
 LEAST_ALIKE = 0.6
 """Cosine below which a member of the cluster asks something else: clusters grow from neighbour to neighbour."""
-_READ = 200
+MOST_SHOWN = 5000
+_READ = 4
+"""Members read for each that is to be listed: some of them ask something else."""
 
 
 class Free(StrEnum):
@@ -49,19 +52,22 @@ class Alike:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """`more`: further exchanges of the cluster that are not listed."""
+    """`more`: further exchanges of the cluster, not looked at yet. `apart`: those passed over, which ask something else."""
 
     alike: list[Alike]
     more: int
+    apart: int = 0
 
 
 def cluster_of(session: Session, mine: Exchange, reviewer_id: int | None, now: datetime, most: int = MOST_LISTED) -> Cluster:
-    """Exchanges of this one's cluster that have no verdict: those with an item first, then by priority."""
+    """Exchanges of this one's cluster that have no verdict, `most` at most: those with an item first, then by priority."""
     if mine.cluster_id is None:
         return Cluster([], 0)
+    most = min(most, MOST_SHOWN)
     waiting = and_(
         col(Exchange.cluster_id) == mine.cluster_id,
         col(Exchange.id) != mine.id,
+        ~col(Exchange.forgotten),
         or_(col(ReviewItem.id).is_(None), col(ReviewItem.state) == ItemState.open),
         ~select(col(Verdict.id))
         .where(col(Verdict.item_id) == col(ReviewItem.id), col(Verdict.withdrawn_at).is_(None))
@@ -75,7 +81,7 @@ def cluster_of(session: Session, mine: Exchange, reviewer_id: int | None, now: d
         .join(Reviewer, col(Reviewer.id) == col(ReviewItem.reviewer_id), isouter=True)
         .where(waiting)
         .order_by(col(ReviewItem.id).is_(None), col(Exchange.priority).desc(), col(Exchange.id))
-        .limit(_READ)
+        .limit(most * _READ)
     ).all()
     if not rows:
         return Cluster([], 0)
@@ -104,7 +110,8 @@ def cluster_of(session: Session, mine: Exchange, reviewer_id: int | None, now: d
                 holder if held else None,
             )
         )
-    return Cluster(found[:most], everything - len(found[:most]))
+    apart = len(rows) - len(found)
+    return Cluster(found[:most], everything - len(found[:most]) - apart, apart)
 
 
 def _raised(session: Session, exchange_ids: Sequence[int]) -> dict[int, tuple[str, ...]]:

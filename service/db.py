@@ -132,7 +132,10 @@ def _of_sqlite(file: str | None) -> dict[str, Any]:
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # we begin transactions ourselves: see _begin_sqlite
     # FULL: a commit is on disk before it is acknowledged, also in WAL mode (sqlite.org/pragma.html#pragma_synchronous)
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=60000", "cache_size=-65536"):
+    # secure_delete: what is deleted is overwritten (sqlite.org/pragma.html#pragma_secure_delete); builds differ in their default
+    for pragma in (
+        "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=60000", "cache_size=-65536", "secure_delete=ON",
+    ):  # fmt: skip
         connection.execute(f"PRAGMA {pragma}")
 
 

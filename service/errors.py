@@ -33,6 +33,12 @@ class Invalid(TriageError):
     status = 422
 
 
+class Gone(TriageError):
+    """It was here, and was forgotten."""
+
+    status = 410
+
+
 class NotSignedIn(TriageError):
     """Sign in, or send a valid API token."""
 
@@ -51,7 +57,22 @@ class Busy(TriageError):
     status = 429
 
 
+class TooManyTries(TriageError):
+    """Signing in failed so often that the next try has to wait."""
+
+    status = 429
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"too many tries at signing in: wait {_lasting(seconds)}, then try again")
+        self.seconds = seconds
+
+
 class SetupError(TriageError):
     """The installation is not ready: the message says which command or setting mends it."""
 
     status = 500
+
+
+def _lasting(seconds: int) -> str:
+    minutes = -(-seconds // 60)
+    return f"{minutes} minutes" if minutes > 1 else f"{seconds} second{'' if seconds == 1 else 's'}"

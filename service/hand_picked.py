@@ -6,7 +6,7 @@ from sqlalchemy import select, update
 from sqlmodel import Session, col
 
 from service.db import insert_into
-from service.errors import Invalid, NotFound
+from service.errors import Gone, Invalid, NotFound
 from service.filters import repeat_exchange
 from service.models import Exchange, ItemState, Reviewer, ReviewItem
 
@@ -25,12 +25,16 @@ def hand_pick(session: Session, exchange_id: int, reviewer_id: int, reason: str,
         There is no such exchange.
     Invalid
         The reason is too long.
+    Gone
+        Its conversation is forgotten.
     """
     if len(reason) > _MOST_REASON:
         raise Invalid(f"reason: at most {_MOST_REASON} characters")
     exchange = session.get(Exchange, exchange_id)
     if exchange is None:
         raise NotFound(f"there is no exchange {exchange_id}")
+    if exchange.forgotten:
+        raise Gone("this conversation was forgotten: there is nothing left to review")
     name = session.execute(select(col(Reviewer.name)).where(col(Reviewer.id) == reviewer_id)).scalar_one()
     said = f"chosen by {name}" + (f": {reason.strip()}" if reason.strip() else "")
     added = session.execute(

@@ -130,9 +130,10 @@ def read(session: Session, key: str) -> Foreseen:
     exchanges = _by_id(session, Exchange, (one[0] for name in ("answers", "displaces") for one in found.get(name, ())))
     articles = _by_id(session, Article, (one[0] for name in ("duplicates", "contradicts", "near") for one in found.get(name, ())))
 
-    # Exchanges and articles that were deleted since are passed over.
+    # Exchanges and articles that were deleted or forgotten since are passed over.
     def asked(name: str) -> list[Asked]:
-        return [Asked(exchanges[one[0]], *one[1:]) for one in found.get(name, ()) if one[0] in exchanges]
+        known = {key for key, one in exchanges.items() if not one.forgotten}
+        return [Asked(exchanges[one[0]], *one[1:]) for one in found.get(name, ()) if one[0] in known]
 
     def beside(name: str) -> list[Beside]:
         return [Beside(articles[one[0]], *one[1:]) for one in found.get(name, ()) if one[0] in articles]

@@ -20,6 +20,7 @@ from connectors.errors import Reject
 from connectors.events import Delivery, Event
 from service import models
 from service.db import Database, chunks, insert_into, table_of
+from service.forgetting.forget import ERASED, forget
 from service.privacy import Redact, redact_all
 from service.removals import Removed, erase
 from service.told import Told, canonical, gather, joined, latest
@@ -181,6 +182,10 @@ def store(session: Session, source: str, told: Told, settle: timedelta, now: dat
         return
     connection = session.connection()
     before = _lock(connection, source, sorted(told), now)
+    deleted = [before[key].id for key, about in told.items() if about.removed]
+    if deleted:
+        forget(session, deleted, models.ForgottenBecause.platform, now)
+    told = {key: about for key, about in told.items() if not about.removed and before[key].forgotten_because not in ERASED}
     ids = {key: row.id for key, row in before.items()}
     for keys in chunks(sorted(told)):
         part = {key: told[key] for key in keys}
@@ -199,8 +204,9 @@ def store(session: Session, source: str, told: Told, settle: timedelta, now: dat
             new_turns, new_feedback = row.id in turned, row.id in rated
             after = (channel, started_at, closed, closed_at, details)
             before_it = (row.channel, row.started_at, row.closed, row.closed_at, row.details)
-            if canonical(after) == canonical(before_it) and not new_turns and not new_feedback:
+            if not new_turns and not new_feedback and (row.forgotten_at or canonical(after) == canonical(before_it)):
                 continue
+            told_at = about.last_at(now)
             due_at = row.due_at
             if closed or row.id in gone or (new_feedback and not new_turns and due_at is None):
                 due_at = now
@@ -216,6 +222,9 @@ def store(session: Session, source: str, told: Told, settle: timedelta, now: dat
                     "details": details,
                     "due_at": due_at,
                     "revision": row.revision + 1,
+                    "last_event_at": max(filter(None, (row.last_event_at, told_at)), default=now),
+                    "forgotten_at": None,
+                    "forgotten_because": None,
                 }
             )
         if changes:
@@ -262,7 +271,7 @@ def _store_turns(
 
 
 def _store_feedback(connection: Connection, told: dict[int, dict[str, dict[str, Any]]]) -> set[int]:
-    columns = ("external_id", "turn_external_id", "rating", "scale", "comment", "at", "details", "withdrawn")
+    columns = ("external_id", "turn_external_id", "rating", "scale", "comment", "at", "details", "withdrawn", "forgotten")
     return _merge(connection, models.Feedback, told, columns, {})[0]
 
 

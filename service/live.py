@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col
 
-from service import auth, queue
+from service import auth, calibration, queue
 from service.db import Database, chunks
 from service.errors import Busy
 from service.models import Calibration, ItemState, Mention, Reviewer, ReviewItem
@@ -145,10 +145,12 @@ def read_views(session: Session, listeners: Sequence[Listener], now: datetime) -
     items = _items(session, wanted, now)
     veiled = _veiled(session, wanted, people)
     late, unread = overdue(session, people, now), _unread(session, people)
-    waiting = {"open": queue.open_items(session), "held": queue.held_items(session, now)}
+    opened, held = queue.open_items(session), queue.held_items(session, now)
+    moved = calibration.moved(session, people, now)
+    waiting = {one: {"open": opened + len(moved[one].open), "held": held + moved[one].held} for one in people}
     return [
         View(
-            {**waiting, "overdue": late.get(one.reviewer_id, 0), "unread": unread.get(one.reviewer_id, 0)},
+            {**waiting[one.reviewer_id], "overdue": late.get(one.reviewer_id, 0), "unread": unread.get(one.reviewer_id, 0)},
             {
                 str(key): _shown(items.get(key), one.reviewer_id)
                 for key in sorted(one.items)

@@ -65,7 +65,7 @@ def flagged_again(session: Session, item_id: int, limit: int = 20) -> Sequence[E
         .join(Watch, col(Watch.id) == col(Watched.watch_id))
         .join(ReviewItem, col(ReviewItem.exchange_id) == col(Exchange.id), isouter=True)
         .join(Verdict, (col(Verdict.item_id) == col(ReviewItem.id)) & col(Verdict.withdrawn_at).is_(None), isouter=True)
-        .where(col(Watch.item_id) == item_id, flagged())
+        .where(col(Watch.item_id) == item_id, flagged(), ~col(Exchange.forgotten))
         .order_by(col(Exchange.id).desc())
         .limit(limit)
     )

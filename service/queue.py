@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlmodel import Session, col
 
 from service import calibration
-from service.clusters import Cluster, Settled, cluster_of, settled
+from service.calibration import Moved
+from service.clusters import MOST_LISTED, Cluster, Settled, cluster_of, settled
+from service.conversations import feedback_of, turns_of
 from service.errors import NotFound
 from service.filters import QueueFilter, matches
 from service.models import (
@@ -98,15 +100,18 @@ class Counts:
     unscored: int
 
 
-def counts(session: Session, now: datetime) -> Counts:
+def counts(session: Session, now: datetime, reviewer_id: int | None = None) -> Counts:
+    """As this reviewer is to see them; as they are for None."""
+    moved = _moved(session, reviewer_id, now)
+    elsewhere = len(moved.open), len(moved.not_reviewable)
     by_state: dict[str, int] = dict(
         session.execute(select(col(ReviewItem.state), func.count()).group_by(col(ReviewItem.state))).all()
     )
     return Counts(
-        open=by_state.get(ItemState.open, 0),
-        held=held_items(session, now),
-        done=by_state.get(ItemState.done, 0),
-        not_reviewable=by_state.get(ItemState.not_reviewable, 0),
+        open=by_state.get(ItemState.open, 0) + elsewhere[0],
+        held=held_items(session, now) + moved.held,
+        done=by_state.get(ItemState.done, 0) - sum(elsewhere),
+        not_reviewable=by_state.get(ItemState.not_reviewable, 0) + elsewhere[1],
         exchanges=session.execute(select(func.count()).select_from(Exchange)).scalar_one(),
         unscored=session.execute(select(func.count()).where(col(Conversation.due_at).is_not(None))).scalar_one(),
     )
@@ -129,13 +134,21 @@ def rows(
     only: QueueFilter | None = None,
     limit: int = 50,
     offset: int = 0,
+    reviewer_id: int | None = None,
 ) -> list[Row]:
-    """Items by priority (open ones) or by latest first (decided ones)."""
+    """Items by priority (open ones) or by latest first (decided ones), as this reviewer is to see them; as they are for None."""
+    moved = _moved(session, reviewer_id, now)
+    here = {ItemState.open: moved.open, ItemState.not_reviewable: moved.not_reviewable}.get(state, frozenset())
+    elsewhere = moved.open | moved.not_reviewable
+    in_state = or_(
+        (col(ReviewItem.state) == state) & col(ReviewItem.id).not_in(elsewhere),
+        col(ReviewItem.id).in_(here),
+    )
     order = (col(ReviewItem.priority).desc(), col(ReviewItem.id)) if state == ItemState.open else (col(ReviewItem.id).desc(),)
     found = session.execute(
         select(ReviewItem, Exchange)
         .join(Exchange, col(Exchange.id) == col(ReviewItem.exchange_id))
-        .where(col(ReviewItem.state) == state, *matches(only or QueueFilter()))
+        .where(in_state, *matches(only or QueueFilter()))
         .order_by(*order)
         .limit(limit)
         .offset(offset)
@@ -155,6 +168,8 @@ def rows(
         ).all()
     )
     names = _names(session)
+    items = calibration.veiled(session, [item for item, _ in found], reviewer_id)
+    exchanges = [exchange for _, exchange in found]
     return [
         Row(
             item,
@@ -163,12 +178,16 @@ def rows(
             _holder(item, names, now),
             sizes.get(exchange.cluster_id, 1),
         )
-        for item, exchange in found
+        for item, exchange in zip(items, exchanges, strict=True)
     ]
 
 
-def detail(session: Session, item_id: int, reviewer_id: int | None, now: datetime) -> Detail:
-    """The item with its whole conversation, evidence, look-alikes and nearest articles.
+def _moved(session: Session, reviewer_id: int | None, now: datetime) -> Moved:
+    return calibration.moved(session, [reviewer_id], now)[reviewer_id] if reviewer_id is not None else Moved()
+
+
+def detail(session: Session, item_id: int, reviewer_id: int | None, now: datetime, look_alikes: int = MOST_LISTED) -> Detail:
+    """The item with its whole conversation, evidence, look-alikes (so many, or as many as the draft lists) and nearest articles.
 
     Raises
     ------
@@ -190,18 +209,13 @@ def detail(session: Session, item_id: int, reviewer_id: int | None, now: datetim
     verdicts = session.execute(rows).scalars().all()
     if reviewer_id is not None and (veiled := calibration.veil(session, item, reviewer_id)) is not None:
         item, verdicts = veiled
+    listed = len(str(draft.content.get("listed") or "").split()) if draft else 0
     return Detail(
         item=item,
         exchange=exchange,
         conversation=conversation,
         turns=turns_of(session, conversation.id or 0),
-        feedback=list(
-            session.execute(
-                select(Feedback)
-                .where(col(Feedback.conversation_id) == conversation.id, ~col(Feedback.withdrawn))
-                .order_by(col(Feedback.id))
-            ).scalars()
-        ),
+        feedback=feedback_of(session, conversation.id or 0),
         evidence=list(
             session.execute(
                 select(Evidence).where(col(Evidence.exchange_id) == exchange.id).order_by(col(Evidence.probability).desc())
@@ -212,7 +226,9 @@ def detail(session: Session, item_id: int, reviewer_id: int | None, now: datetim
         articles=_nearest(session, item.suggestions.get("articles", [])),
         verdicts=[(verdict, names.get(verdict.reviewer_id, "?")) for verdict in verdicts],
         cluster_size=session.execute(select(func.count()).where(col(Exchange.cluster_id) == exchange.cluster_id)).scalar_one(),
-        cluster=cluster_of(session, exchange, reviewer_id, now) if item.state == ItemState.open else Cluster([], 0),
+        cluster=cluster_of(session, exchange, reviewer_id, now, max(look_alikes, listed))
+        if item.state == ItemState.open
+        else Cluster([], 0),
         settled=settled(session, verdicts),
         flagged_again=flagged_again(session, item_id) if item.remark == FLAGGED_AGAIN else [],
         holder=_holder(item, names, now),
@@ -236,19 +252,6 @@ def exchange_of(session: Session, item_id: int) -> Exchange:
     return found
 
 
-def turns_of(session: Session, conversation_id: int) -> list[Turn]:
-    """The conversation's turns as they were said: by place where a file told it, else by their times, else as received."""
-    turns = list(session.execute(select(Turn).where(col(Turn.conversation_id) == conversation_id)).scalars())
-    return in_order(turns)
-
-
-def in_order(turns: list[Turn]) -> list[Turn]:
-    """Places are trusted over times (a transcript's order is what was shown); without them, times, then arrival."""
-    if all(turn.position is not None for turn in turns):
-        return sorted(turns, key=lambda turn: (turn.position or 0, turn.id or 0))
-    return sorted(turns, key=lambda turn: (turn.at or turn.received_at, turn.position or 0, turn.id or 0))
-
-
 def known_intents(session: Session, source: str) -> list[str]:
     labelled = select(col(Example.intent)).where(col(Example.source) == source).distinct()
     seen = select(col(Exchange.intent)).where(col(Exchange.source) == source, col(Exchange.intent).is_not(None)).distinct()
@@ -266,7 +269,7 @@ def _similar(session: Session, near: list[dict[str, Any]]) -> list[Similar]:
             (col(Verdict.item_id) == col(ReviewItem.id)) & col(Verdict.withdrawn_at).is_(None),
             isouter=True,
         )
-        .where(col(Exchange.id).in_(list(wanted)))
+        .where(col(Exchange.id).in_(list(wanted)), ~col(Exchange.forgotten))
     ).all()
     similar = [Similar(e, c, wanted[e.id], v.label if v else None) for e, c, v in found]
     return sorted(similar, key=lambda one: -one.similarity)
@@ -285,7 +288,7 @@ def _contradicted(session: Session, exchange_id: int) -> tuple[Exchange, Convers
     found = session.execute(
         select(Exchange, Conversation)
         .join(Conversation, col(Conversation.id) == col(Exchange.conversation_id))
-        .where(col(Exchange.id).in_(keys[:1]))
+        .where(col(Exchange.id).in_(keys[:1]), ~col(Exchange.forgotten))
     ).first()
     return (found[0], found[1]) if found else None
 
@@ -319,58 +322,19 @@ def _holder(item: ReviewItem, names: dict[int, str], now: datetime) -> str | Non
     return names.get(item.reviewer_id or 0) if held else None
 
 
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """A conversation with all that was found in it."""
-
-    conversation: Conversation
-    turns: list[Turn]
-    feedback: list[Feedback]
-    exchanges: list[tuple[Exchange, ReviewItem | None]]
-    evidence: dict[int, list[Evidence]]
-
-
-def told(session: Session, conversation_id: int) -> Whole:
-    """The whole conversation.
-
-    Raises
-    ------
-    NotFound
-        There is no such conversation.
-    """
-    conversation = session.get(Conversation, conversation_id)
-    if conversation is None:
-        raise NotFound(f"there is no conversation {conversation_id}")
-    exchanges = session.execute(
-        select(Exchange, ReviewItem)
-        .join(ReviewItem, col(ReviewItem.exchange_id) == col(Exchange.id), isouter=True)
-        .where(col(Exchange.conversation_id) == conversation_id)
-    ).all()
-    evidence: dict[int, list[Evidence]] = {}
-    for one in session.execute(
-        select(Evidence)
-        .join(Exchange, col(Exchange.id) == col(Evidence.exchange_id))
-        .where(col(Exchange.conversation_id) == conversation_id)
-        .order_by(col(Evidence.probability).desc())
-    ).scalars():
-        evidence.setdefault(one.exchange_id, []).append(one)
-    turns = session.execute(select(Turn).where(col(Turn.conversation_id) == conversation_id)).scalars()
-    feedback = session.execute(
-        select(Feedback)
-        .where(col(Feedback.conversation_id) == conversation_id, ~col(Feedback.withdrawn))
-        .order_by(col(Feedback.id))
-    ).scalars()
-    return Whole(conversation, in_order(list(turns)), list(feedback), [(e, i) for e, i in exchanges], evidence)
-
-
-def verdicts_of(session: Session, item_ids: Sequence[int]) -> dict[int, tuple[str, str]]:
-    """(label, reviewer's name) of the verdict that counts, per item."""
+def verdicts_of(session: Session, item_ids: Sequence[int], reviewer_id: int | None = None) -> dict[int, tuple[str, str]]:
+    """(label, reviewer's name) of the verdict that counts, per item; of a known item what this reviewer said of it."""
     found = session.execute(
         select(col(Verdict.item_id), col(Verdict.label), col(Reviewer.name))
         .join(Reviewer, col(Reviewer.id) == col(Verdict.reviewer_id))
         .where(col(Verdict.item_id).in_(item_ids), col(Verdict.withdrawn_at).is_(None))
     ).all()
-    return {item_id: (label, name) for item_id, label, name in found}
+    verdicts = {item_id: (label, name) for item_id, label, name in found}
+    if reviewer_id is not None:
+        name = _names(session).get(reviewer_id, "?")
+        said = calibration.said(session, item_ids, reviewer_id)
+        verdicts.update({item_id: (label, name) for item_id, label in said.items()})
+    return verdicts
 
 
 def filter_choices(session: Session) -> dict[str, list[str]]:

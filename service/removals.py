@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, select, update
 from sqlmodel import Session, col
 
 from scoring.vectors import content_hash
-from service.db import chunks, table_of
+from service.db import chunks
 from service.models import Conversation, Evidence, Example, Exchange, ItemState, ReviewItem, Vector, Verdict
 
 REMARK = "The platform removed what this item was about."
@@ -44,7 +44,7 @@ def erase(session: Session, removed: Sequence[Removed], now: datetime) -> None:
         _forget_quotes(session, [e.id or 0 for e in touched], now)
         for exchange in touched:
             _empty(session, exchange, mine, now)
-        _forget_vectors(session, said)
+        forget_vectors(session, said)
 
 
 def _empty(session: Session, exchange: Exchange, removed: Sequence[Removed], now: datetime) -> None:
@@ -79,7 +79,7 @@ def _forget_quotes(session: Session, exchange_ids: Sequence[int], now: datetime)
         quoting = (
             select(col(Evidence.id), col(Exchange.conversation_id))
             .join(Exchange, col(Exchange.id) == col(Evidence.exchange_id))
-            .where(col(Evidence.name) == "answer_consistency", or_(*(_key_of(key) for key in part)))
+            .where(col(Evidence.other_id).in_(part))
         )
         rows = session.execute(quoting).all()
         for some in chunks(rows):
@@ -88,11 +88,7 @@ def _forget_quotes(session: Session, exchange_ids: Sequence[int], now: datetime)
             session.execute(due.values(due_at=now, revision=col(Conversation.revision) + 1))
 
 
-def _key_of(exchange_id: int) -> Any:
-    return table_of(Evidence).c.detail["key"].as_integer() == exchange_id
-
-
-def _forget_vectors(session: Session, texts: set[str]) -> None:
+def forget_vectors(session: Session, texts: set[str]) -> None:
     """Their vectors, unless another conversation asked the very same; whoever needs one of them encodes it again."""
     for part in chunks(sorted({content_hash(text) for text in texts})):
         asked = select(col(Exchange.question_hash)).where(col(Exchange.question_hash).in_(part))

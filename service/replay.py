@@ -113,7 +113,7 @@ def _traffic(session: Session, source: str | None, now: datetime) -> Sequence[An
         )
         .join(ReviewItem, col(ReviewItem.exchange_id) == col(Exchange.id), isouter=True)
         .join(Verdict, (col(Verdict.item_id) == col(ReviewItem.id)) & col(Verdict.withdrawn_at).is_(None), isouter=True)
-        .where(col(Exchange.created_at) > now - timedelta(days=DAYS))
+        .where(col(Exchange.created_at) > now - timedelta(days=DAYS), ~col(Exchange.forgotten))
         .order_by(col(Exchange.id).desc())
         .limit(MOST_TRAFFIC)
     )  # fmt: skip

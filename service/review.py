@@ -13,6 +13,7 @@ from service import articles, calibration, settle
 from service.claims import hold, reason_of
 from service.db import changed, insert_into
 from service.errors import Conflict, Invalid, NotFound
+from service.forgetting.forget import refuse_forgotten
 from service.models import (
     Article,
     ArticleStatus,
@@ -208,9 +209,16 @@ def _end_keeps(session: Session, source: str, text: str, intent: str, now: datet
 
 
 def save_draft(session: Session, item_id: int, reviewer_id: int, content: Mapping[str, Any], now: datetime) -> None:
-    """Keep what a reviewer typed, whether or not they still hold the item."""
+    """Keep what a reviewer typed, whether or not they still hold the item.
+
+    Raises
+    ------
+    Gone
+        Its conversation is forgotten: what is typed quotes it.
+    """
     if session.get(ReviewItem, item_id) is None:
         raise NotFound(f"there is no item {item_id}")
+    refuse_forgotten(session, item_id)
     kept = {key: value[:MOST_TEXT] if isinstance(value, str) else value for key, value in content.items()}
     insert = insert_into(session, Draft).values(item_id=item_id, reviewer_id=reviewer_id, content=kept, saved_at=now)
     session.execute(
@@ -227,7 +235,10 @@ def send_back(session: Session, item_id: int, reviewer_id: int, reason: str, sin
     ------
     Conflict
         The item is not decided.
+    Gone
+        Its conversation is forgotten: there is nothing to look at.
     """
+    refuse_forgotten(session, item_id)
     if calibration.take_back(session, item_id, reviewer_id, now):
         return  # what they said of a known item is all that they may take back: its verdict is not theirs
     reopened = (

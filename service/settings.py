@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -104,6 +104,9 @@ class Settings(BaseSettings):
     replay_window_seconds: int = Field(300, ge=1, description="how old (or early) a delivery's timestamp may be")
     body_limit_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="largest request body; larger ones get 413")
     settle_seconds: int = Field(600, ge=0, description="quiet time after which an open conversation is scored")
+    retention_days: float | None = Field(
+        None, gt=0, description="forget conversations in which nothing was said for so many days; without it, none"
+    )
     redact: bool = Field(True, description="replace e-mail addresses, phone and card numbers and tokens before storage")
     redact_phone_regions: list[str] = Field(["US", "GB", "DE"], description="regions whose national phone formats are recognised")
     encoder: str = Field("packaged", description="'packaged', a model directory, a hub name, or 'hashing' (no model, for trials)")
@@ -129,6 +132,9 @@ class Settings(BaseSettings):
     session_hours: int = Field(12, ge=1, description="how long a reviewer stays signed in")
     allowed_origins: list[str] = Field(
         default=[], description="further origins that may post forms, e.g. a proxy's public address"
+    )
+    trusted_proxies: list[IPvAnyNetwork] = Field(
+        default=[], description="addresses or networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed"
     )
     secure_cookie: bool = Field(False, description="send the session cookie over HTTPS only; set it wherever there is HTTPS")
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="least level that is logged")] = "info"

@@ -185,17 +185,21 @@ def take_back(session: Session, verdict_ids: Sequence[int], reason: str, now: da
     ).all()
     for part in chunks([row.id for row in withdrawn]):
         session.execute(delete(Example).where(col(Example.verdict_id).in_(part)))
+    forgotten = select(col(Exchange.id)).where(col(Exchange.id) == col(ReviewItem.exchange_id), col(Exchange.forgotten))
     for part in chunks([row.item_id for row in withdrawn]):
         mine = col(ReviewItem.id).in_(part)
         session.execute(
             update(ReviewItem)
-            .where(mine, col(ReviewItem.strategy) != SETTLED)
+            .where(mine, col(ReviewItem.strategy) != SETTLED, ~forgotten.exists())
             .values(state=ItemState.open, reviewer_id=None, claimed_until=None, decided_at=None, remark=reason)
             .execution_options(synchronize_session=False)
         )
         made = select(col(ReviewItem.exchange_id)).where(mine, col(ReviewItem.strategy) == SETTLED)
         session.execute(
-            update(Exchange).where(col(Exchange.id).in_(made)).values(reviewed=False).execution_options(synchronize_session=False)
+            update(Exchange)
+            .where(col(Exchange.id).in_(made), ~col(Exchange.forgotten))
+            .values(reviewed=False)
+            .execution_options(synchronize_session=False)
         )
         session.execute(
             delete(ReviewItem).where(mine, col(ReviewItem.strategy) == SETTLED).execution_options(synchronize_session=False)

@@ -11,7 +11,7 @@ from sqlmodel import col
 
 from scoring.encoder import Encoder
 from scoring.late_interaction import LateInteraction
-from scoring.scorer import NEAREST
+from scoring.past import NEAREST
 from scoring.vectors import gather
 from service.db import Database
 from service.models import Article, ArticleStatus, ArticleVersion, Exchange

@@ -1,7 +1,7 @@
 """What events say, by conversation, redacted and joined. The rules do not ask what came first.
 
 The latest edit of a turn wins, ties go to the fuller telling, then to the greater content; a removed turn stays removed; a
-conversation keeps its earliest start and its latest close.
+conversation keeps its earliest start and its latest close; of one that is removed nothing else counts.
 """
 
 import json
@@ -12,6 +12,7 @@ from typing import Any
 
 from connectors.events import (
     ConversationClosed,
+    ConversationRemoved,
     Event,
     Feedback,
     FeedbackGiven,
@@ -41,6 +42,14 @@ class About:
     closed: bool = False
     closed_at: datetime | None = None
     details: Row = field(default_factory=dict)
+    removed: bool = False
+
+    def last_at(self, now: datetime) -> datetime | None:
+        """When the last of it was said, rated or closed: what tells no time, or one to come, is of now. Removals say nothing."""
+        turns = [row["edited_at"] or row["at"] or now for row in self.turns.values() if not row["removed"]]
+        rated = [row["at"] or now for row in self.feedback.values()]
+        closed = [self.closed_at] if self.closed_at else []
+        return min(max((*turns, *rated, *closed)), now) if turns or rated or closed else None
 
 
 Told = dict[str, About]
@@ -70,6 +79,8 @@ def gather(events: Iterable[Event], redact: Redact) -> Told:
             case ConversationClosed(at=at):
                 about.closed = True
                 about.closed_at = max(filter(None, (about.closed_at, at)), default=None)
+            case ConversationRemoved():
+                about.removed = True
         about.details = joined(about.details, redact_all(event.extras, redact))
     return told
 
@@ -78,7 +89,7 @@ def latest(one: Row | None, other: Row) -> Row:
     """The telling that counts: the later edit or time, then the fuller, then the greater; the same whichever comes first."""
     if one is None:
         return other
-    return _latest_turn(one, other) if "role" in one else max(one, other, key=_feedback_order)
+    return _latest_turn(one, other) if "role" in one else _latest_feedback(one, other)
 
 
 def _latest_turn(one: Row, other: Row) -> Row:
@@ -89,6 +100,11 @@ def _latest_turn(one: Row, other: Row) -> Row:
     if one["removed"] or other["removed"]:
         kept = {**_removed(kept["external_id"], kept["role"]), "at": kept["at"], "edited_at": kept["edited_at"]}
     return {**kept, "position": position}
+
+
+def _latest_feedback(one: Row, other: Row) -> Row:
+    kept = max(one, other, key=_feedback_order)
+    return {**kept, "comment": None, "details": {}, "forgotten": True} if one["forgotten"] or other["forgotten"] else kept
 
 
 def _turn_order(row: Row) -> tuple[datetime, datetime, str, int, str]:
@@ -138,7 +154,7 @@ def _add_feedback(about: About, turn_id: str | None, feedback: Feedback, redact:
         "details": redact_all(feedback.extras, redact),
     }
     key = feedback.id or content_hash(canonical(row)).hex()
-    row |= {"external_id": key, "withdrawn": False}
+    row |= {"external_id": key, "withdrawn": False, "forgotten": False}
     about.feedback[key] = latest(about.feedback.get(key), row)
 
 
@@ -165,7 +181,7 @@ def _removed(turn_id: str, role: str) -> Row:
 
 def _withdrawn(key: str, at: datetime | None) -> Row:
     nothing: Row = {"turn_external_id": None, "rating": None, "scale": None, "comment": None, "details": {}}
-    return {"external_id": key, **nothing, "at": at, "withdrawn": True}
+    return {"external_id": key, **nothing, "at": at, "withdrawn": True, "forgotten": False}
 
 
 def _intent(intent: Intent | None, redact: Redact) -> Row | None:

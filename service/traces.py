@@ -21,6 +21,7 @@ from connectors.otlp.exchanges import events_of_trace, is_whole, says_something
 from connectors.otlp.reader import Traces
 from connectors.otlp.spans import Span, joined
 from service.db import Database, chunks, insert_into, table_of
+from service.forgetting.forget import erased
 from service.ingest import store
 from service.models import Delivery, DeliveryState
 from service.privacy import Redact
@@ -45,12 +46,20 @@ class _Kept(BaseModel):
 
 @dataclass(slots=True)
 class _Changes:
-    """What becomes of the traces' rows: those to be kept as they are now, and those to be dropped."""
+    """What becomes of the traces' rows: those to be kept as they are now, and those to be dropped. `about`: the source and the
+    conversations that each tells of."""
 
     kept: list[dict[str, Any]] = field(default_factory=list)
     gone: list[int] = field(default_factory=list)
+    about: dict[int, tuple[str, set[str]]] = field(default_factory=dict)
 
     def make(self, session: Session) -> None:
+        """Spans that tell of nothing but forgotten conversations are not kept."""
+        for source in sorted({source for source, _ in self.about.values()}):
+            told = {key: names for key, (of, names) in self.about.items() if of == source and names}
+            forgotten = erased(session, source, set().union(*told.values()))
+            self.gone += [key for key, names in told.items() if names <= forgotten]
+        self.kept = [one for one in self.kept if one["row"] not in self.gone]
         if self.kept:
             session.connection().execute(_KEEP, self.kept)
         if self.gone:
@@ -138,6 +147,7 @@ def _tell(changes: _Changes, row: Any, kept: _Kept, spans: Mapping[str, Span], n
     if waited and not says_something(spans):
         changes.gone.append(row.id)
         return []
+    changes.about[row.id] = row.source, {event.conversation_id for event in events}
     turns = [(event.conversation_id, event.turn.id or "") for event in events if isinstance(event, TurnAdded)]
     feedback = [(event.conversation_id, event.feedback.id or "") for event in events if isinstance(event, FeedbackGiven)]
     events += [TurnRemoved(conversation_id=of, turn_id=key) for of, key in kept.turns if (of, key) not in turns]

@@ -10,8 +10,8 @@ from sqlmodel import Session, col
 from connectors import events as wire
 from scoring.transcripts import Feedback, Intent, Passage, Transcript, Turn
 from service import models
+from service.conversations import in_order
 from service.db import chunks, table_of
-from service.queue import in_order
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 

@@ -11,13 +11,15 @@ from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, col
 
 from scoring.calibration import Calibration
+from scoring.clusters import cluster
 from scoring.encoder import Encoder
 from scoring.intents import IntentModel
 from scoring.platform_scores import History, HistoryUnusable, Key, histories
-from scoring.scorer import Scored, Scorer, cluster
+from scoring.scorer import Scored, Scorer
 from scoring.vectors import content_hash
 from scoring.weights import Weights
 from service.db import Database, chunks, claim, insert_into, table_of
+from service.forgetting.meanwhile import forget_again, unquote
 from service.logs import place_of
 from service.models import Conversation, Evidence, Exchange, ItemState, PlatformHistory, ReviewItem
 from service.pick import Picker
@@ -108,6 +110,7 @@ class Triage:
     ) -> None:
         """Scores of the conversations that are still ours and unchanged; the others are due again and lose nothing."""
         ours = self._finish(session, ids, revisions, until, now)
+        forget_again(session, {key: [text for one in scored for text in _said(one, key)] for key in set(ids) - ours})
         joins = cluster(scored, _clusters_of(session, scored), self._queue.look_alike)
         rows = {i: _row(one, self._scorer, intents, platform, weights, now) for i, one in enumerate(scored)}
         place: dict[int, int] = {}  # index in `scored` -> exchange id
@@ -149,11 +152,13 @@ class Triage:
                     **evidence.detail,
                     **_neighbour_key(evidence.detail, place),
                 },
+                "other_id": _neighbour_of(evidence.detail, place),
             }
             for i, exchange_id in sorted(place.items())
             for evidence in scored[i].evidence
         ]
         if found:
+            unquote(session, found)
             session.execute(insert_into(session, Evidence), found)
         if session.get_bind().dialect.name == "postgresql":
             mark_asked(session, self._encoder.digest, [rows[i]["question_hash"] for i in place])
@@ -205,6 +210,12 @@ class Triage:
         for i, key in place.items():
             if bytes(known[key].question_hash) != rows[i]["question_hash"]:
                 self._past.changed(rows[i]["source"], [key], scored[i].question[None, :])
+
+
+def _said(one: Scored, conversation_id: int) -> list[str]:
+    exchange = one.exchange
+    mine = int(exchange.conversation_id) == conversation_id
+    return [exchange.question, exchange.answer, exchange.follow_up or ""] if mine else []
 
 
 def _clusters_of(session: Session, scored: Sequence[Scored]) -> dict[int, int]:
@@ -280,9 +291,14 @@ def _merged(known: str, history: History) -> History:
 
 
 def _neighbour_key(detail: Mapping[str, Any], place: Mapping[int, int]) -> dict[str, Any]:
-    """A neighbour of the same batch is named by a negative key: here it gets its id."""
+    return {"key": _neighbour_of(detail, place)} if "key" in detail else {}
+
+
+def _neighbour_of(detail: Mapping[str, Any], place: Mapping[int, int]) -> int | None:
+    """The exchange that this one's answer was compared with. One of the same batch is named by a negative key: here it gets its
+    id."""
     key = detail.get("key")
-    return {"key": place.get(-key - 1)} if isinstance(key, int) and key < 0 else {}
+    return (place.get(-key - 1) if key < 0 else key) if isinstance(key, int) else None
 
 
 def _row(
@@ -312,4 +328,5 @@ def _row(
         "versions": versions,
         "scored_by": scored_by(versions),
         "scored_at": now,
+        "forgotten": False,
     }

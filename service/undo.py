@@ -1,4 +1,4 @@
-"""Undo: a reviewer takes back what they just decided, before any of it went out."""
+"""Undo: a reviewer takes back what they just decided, before any of it went out; what others said of the item stays."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -11,6 +11,7 @@ from service import calibration, review
 from service.claims import Claim
 from service.db import changed
 from service.errors import Conflict, NotFound
+from service.forgetting.forget import refuse_forgotten
 from service.models import ArticleVersion, Calibration, Exchange, ItemState, Opinion, OpinionKind, ReviewItem, Skip, Verdict
 
 UNDONE = "undone"
@@ -35,6 +36,7 @@ def undo(
     item = session.get(ReviewItem, item_id)
     if item is None:
         raise NotFound(f"there is no item {item_id}")
+    refuse_forgotten(session, item_id)
     opinion = _opinion(session, item_id, reviewer_id)
     if opinion is not None and opinion.withdrawn_at is None:
         if opinion.decided_at <= now - grace:
@@ -48,7 +50,10 @@ def undo(
         return again
     counting = verdict if verdict is not None and verdict.withdrawn_at is None else None
     _may_undo(item, counting, reviewer_id, now - grace)
-    typed = _typed(session, item, counting) if counting else None
+    if opinion is not None and opinion.withdrawn_at is None:
+        typed = _said(opinion)
+    else:
+        typed = _typed(session, item, counting) if counting else None
     claim = _reopen(session, item, reviewer_id, now, now + lease)
     review.withdraw(session, [item_id], reviewer_id, UNDONE, sinks, now, unsent=True)
     if counting is not None:  # an item that came back after a correction had a verdict before this one
@@ -131,9 +136,8 @@ def _take_back(session: Session, item: ReviewItem, opinion: Opinion, now: dateti
         claim = Claim(known.item_id, known.fence, now + lease)
     else:
         claim = _reopen(session, item, opinion.reviewer_id, now, now + lease)
-    if opinion.label != calibration.NOT_REVIEWABLE:
-        article = {"article": str(opinion.article_id or ""), "question": opinion.question or ""}
-        review.save_draft(session, opinion.item_id, opinion.reviewer_id, _fields(opinion) | article, now)
+    if (typed := _said(opinion)) is not None:
+        review.save_draft(session, opinion.item_id, opinion.reviewer_id, typed, now)
     return claim
 
 
@@ -168,6 +172,13 @@ def _withdraw(session: Session, opinion: Opinion, now: datetime) -> None:
     )
     not_again = col(Skip.item_id) == opinion.item_id, col(Skip.reviewer_id) == opinion.reviewer_id
     session.execute(delete(Skip).where(*not_again, col(Skip.skipped_at).is_(None)))
+
+
+def _said(opinion: Opinion) -> dict[str, Any] | None:
+    """The opinion as the form had it; None where it was that the item cannot be reviewed, which the form does not hold."""
+    if opinion.label == calibration.NOT_REVIEWABLE:
+        return None
+    return _fields(opinion) | {"article": str(opinion.article_id or ""), "question": opinion.question or ""}
 
 
 def _fields(said: Verdict | Opinion) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from sqlmodel import Session, col
 
 from scoring.encoder import Encoder, Vectors
 from scoring.neighbours import FaissNeighbours, Near
-from scoring.scorer import Known
+from scoring.past import Known
 from service.db import Database, chunks, insert_into, table_of
 from service.models import Exchange, Vector
 
@@ -156,7 +156,7 @@ def _describe(db: Database, keys: Sequence[int]) -> dict[int, Known]:
                     col(Exchange.question),
                     col(Exchange.answer),
                     col(Exchange.asked_at),
-                ).where(col(Exchange.id).in_(part))
+                ).where(col(Exchange.id).in_(part), ~col(Exchange.forgotten))
             )
             # Conversations go by their row's id here, as in the transcripts that are scored (see transcripts.py).
             known.update((row[0], Known(str(row[1]), *row[2:])) for row in rows)

@@ -204,9 +204,10 @@ def _reopen(session: Session, watch: Watch, now: datetime) -> None:
     if worst is None:
         return
     session.execute(update(Watch).where(col(Watch.id) == watch.id).values(reopened_at=now))
+    forgotten = select(col(Exchange.id)).where(col(Exchange.id) == col(ReviewItem.exchange_id), col(Exchange.forgotten))
     session.execute(
         update(ReviewItem)
-        .where(col(ReviewItem.id) == watch.item_id, col(ReviewItem.state) == ItemState.done)
+        .where(col(ReviewItem.id) == watch.item_id, col(ReviewItem.state) == ItemState.done, ~forgotten.exists())
         .values(
             state=ItemState.open,
             reviewer_id=None,

@@ -1,4 +1,4 @@
-"""The worker process: scores what has settled, fills the queue, refits, and pushes publications. Any number may run."""
+"""The worker process: scores what has settled, fills the queue, refits, pushes publications, forgets. Any number may run."""
 
 import gc
 import threading
@@ -13,6 +13,7 @@ import structlog
 from connectors.articles import Sink
 from service import publish
 from service.db import Database
+from service.forgetting.retention import Retention
 from service.logs import place_of
 from service.searching.index import index_due
 from service.settings import Settings
@@ -34,10 +35,13 @@ def run(settings: Settings, db: Database, sinks: Mapping[str, Sink], stop: threa
     pushing = threading.Thread(target=_loop, args=(lambda: _sync(db, sinks), stop, settings), name="publish")
     pulling = _start_pulls(settings, db, stop)
     # Words are cut and spans joined without a model: what came in is found while scoring is busy.
-    settle = timedelta(seconds=settings.settle_seconds)
-    indexing = threading.Thread(
-        target=_loop, args=(lambda: index_due(db) + tell_due(db, settle, datetime.now(UTC)), stop, settings), name="index"
-    )
+    settle, retention = timedelta(seconds=settings.settle_seconds), Retention(db, settings.retention_days)
+
+    def index() -> int:
+        now = datetime.now(UTC)
+        return index_due(db) + tell_due(db, settle, now) + retention.step(now)
+
+    indexing = threading.Thread(target=_loop, args=(index, stop, settings), name="index")
     pushing.start()
     indexing.start()
     try:

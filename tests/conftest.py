@@ -1,5 +1,6 @@
 """Databases (SQLite and a PostgreSQL that is started here), encoders, and plain builders with sensible defaults."""
 
+import gc
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
@@ -28,7 +29,7 @@ from connectors.events import Conversation, Event, events_of
 from connectors.sources.standard import StandardSource
 from scoring.encoder import Encoder, HashingEncoder, SentenceEncoder, Vectors
 from scoring.scorer import Scorer
-from service import auth
+from service import auth, tokens
 from service import db as db_module
 from service.db import Database, table_of
 from service.ingest import store
@@ -39,6 +40,9 @@ from service.settings import QueueSettings, Settings, SinkSettings, SourceSettin
 from service.told import gather
 from service.triage import Triage
 from service.vectors import StoredVectors, make_past
+
+if TYPE_CHECKING:
+    from fastapi.testclient import TestClient
 
 pytest_plugins = ["browser"]
 # These tests kill processes, never the machine, so no commit need wait for the disk; processes that they start do wait.
@@ -53,7 +57,29 @@ def _prepare_without_waiting(connection: Any, record: object) -> None:
 db_module._prepare_sqlite = _prepare_without_waiting
 # A hash tells its own cost: reading takes any. At its usual cost, hashing was a third of the time of all tests.
 auth.HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+PAGE = {"accept": "text/html,application/xhtml+xml"}
+"""The header with which a browser asks for a page."""
+PASSWORD = "a long enough password"
 SECRET = "whsec_dGVzdC1zZWNyZXQtMDEyMzQ1Njc4OWFiY2RlZg=="
+
+
+def pytest_configure() -> None:
+    """Databases come and go with every test: in memory, where there is room, that costs a tenth."""
+    memory = Path("/dev/shm")
+    if "TMPDIR" not in os.environ and memory.is_dir() and shutil.disk_usage(memory).free > 6 << 30:
+        os.environ["TMPDIR"] = str(memory)
+        tempfile.tempdir = None  # it is asked for again
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of the packaged model come first: so they are one process's, and no other need load it."""
+    items.sort(key=lambda item: "encoder" not in getattr(item, "fixturenames", ()))
+
+
+def pytest_collection_finish() -> None:
+    """What is imported stays: without it among what is looked through, collecting garbage is quick."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -151,6 +177,27 @@ def db(database_url: str) -> Iterator[Database]:
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
     return make_settings(database_url, tmp_path)
+
+
+@pytest.fixture
+def clients(settings: Settings, db: Database) -> Iterator[dict[str, "TestClient"]]:
+    """The browsers of two reviewers and of the lead, by name, signed in."""
+    # The other tests, which load this file too, need not wait for these.
+    from fastapi.testclient import TestClient
+
+    from service.app import create_app
+
+    app = create_app(settings)
+    made = {}
+    for name in ("anna", "ben", "lead"):
+        with db.write() as session:
+            auth.add_reviewer(session, name, PASSWORD, datetime.now(UTC), is_admin=name == "lead")
+        made[name] = TestClient(app, headers=PAGE, follow_redirects=False)
+        made[name].post("/sign-in", data={"name": name, "password": PASSWORD})
+    yield made
+    for client in made.values():
+        client.close()
+    app.state.db.close()
 
 
 def make_settings(url: str, folder: Path, **changes: object) -> Settings:
@@ -308,7 +355,7 @@ def add_reviewer(db: Database, name: str = "anna", password: str = "a long passw
 def add_token(db: Database, *scopes: Scope, name: str = "program", reviewer: str | None = None) -> dict[str, str]:
     """The header that carries a new token with these scopes."""
     with db.write() as session:
-        return {"Authorization": f"Bearer {auth.add_token(session, name, scopes, NOW, reviewer)}"}
+        return {"Authorization": f"Bearer {tokens.add_token(session, name, scopes, NOW, reviewer)}"}
 
 
 def rows_of(db: Database, model: type[Any], *where: Any) -> list[Any]:

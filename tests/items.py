@@ -107,6 +107,17 @@ def make_item(
         return item.id
 
 
+def add_look_alikes(db: Database, exchange_id: int, count: int) -> list[int]:
+    """So many exchanges of the same conversation with the same question and answer, of its cluster, in no queue."""
+    with db.write() as session:
+        like = session.get_one(Exchange, exchange_id)
+        same = {name: value for name, value in like.model_dump().items() if name not in ("id", "turn_id", "reviewed", "priority")}
+        added = [Exchange(**same, turn_id=f"alike{place}", reviewed=False, priority=0.5 - place / 1000) for place in range(count)]
+        session.add_all(added)
+        session.flush()
+        return [one.id or 0 for one in added]
+
+
 def make_article(db: Database, question: str = "Which shoes can I return?", answer: str = "Unworn ones.") -> int:
     with db.write() as session:
         article = articles.save_article(session, articles.Content(question, answer), ["folder"], EARLY, origin="import")

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select
 from starlette.routing import BaseRoute
 
-from service import auth
+from service import auth, tokens
 from service.app import create_app
 from service.db import Database
 from service.errors import Conflict, Invalid, NotFound, NotSignedIn
@@ -129,15 +129,15 @@ def test_a_deactivated_reviewer_cannot_sign_in(db: Database) -> None:
 def test_a_token_is_stored_as_a_hash_and_ends_when_it_is_revoked(db: Database) -> None:
     token = add_token(db, Scope.sync)["Authorization"].removeprefix("Bearer ")
     with db.read() as session:
-        before = auth.by_token(session, token)
+        before = tokens.by_token(session, token, NOW)
 
     with db.write() as session:
-        auth.revoke_token(session, "program", NOW)
+        tokens.revoke_token(session, "program", NOW)
 
     with db.read() as session:
         assert before is not None
         assert before.scopes == {Scope.sync}
-        assert auth.by_token(session, token) is None
+        assert tokens.by_token(session, token, NOW) is None
     assert token.encode() not in rows_of(db, ApiToken)[0].token_hash
 
 
@@ -145,7 +145,7 @@ def test_admin_includes_every_scope(db: Database) -> None:
     token = add_token(db, Scope.admin)["Authorization"].removeprefix("Bearer ")
 
     with db.read() as session:
-        identity = auth.by_token(session, token)
+        identity = tokens.by_token(session, token, NOW)
 
     assert identity is not None
     assert identity.scopes == set(Scope)
@@ -154,22 +154,22 @@ def test_admin_includes_every_scope(db: Database) -> None:
 def test_a_token_for_reviewing_needs_its_reviewer(db: Database) -> None:
     with db.write() as session:
         with pytest.raises(Invalid, match="reviewer"):
-            auth.add_token(session, "program", [Scope.review], NOW)
+            tokens.add_token(session, "program", [Scope.review], NOW)
         with pytest.raises(NotFound):
-            auth.add_token(session, "program", [Scope.review], NOW, "nobody")
+            tokens.add_token(session, "program", [Scope.review], NOW, "nobody")
         with pytest.raises(Invalid, match="scopes"):
-            auth.add_token(session, "program", [], NOW)
+            tokens.add_token(session, "program", [], NOW)
 
 
 def test_a_token_name_is_taken_once_and_revoked_once(db: Database) -> None:
     add_token(db, Scope.sync)
 
     with pytest.raises(Conflict), db.write() as session:
-        auth.add_token(session, "program", [Scope.sync], NOW)
+        tokens.add_token(session, "program", [Scope.sync], NOW)
     with db.write() as session:
-        auth.revoke_token(session, "program", NOW)
+        tokens.revoke_token(session, "program", NOW)
     with db.write() as session, pytest.raises(NotFound):
-        auth.revoke_token(session, "program", NOW)
+        tokens.revoke_token(session, "program", NOW)
 
 
 # --- routes -------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import re
 import sys
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from service.models import Article, Draft, ReviewItem, Turn, Verdict
+from service.team import comments, queues
 
 
 def start(page: Page) -> int:
@@ -102,7 +104,7 @@ def test_a_whole_day_by_keyboard_alone(site: Site) -> None:
             page.keyboard.press("1")
             page.keyboard.press("Enter")
 
-    expect(page.get_by_role("status").first).to_contain_text("saved")
+    expect(page.locator(".done")).to_contain_text("saved")
     assert labels(site) == ["incomplete", "good", "good", "good"]
     assert [article.answer for article in rows_of(site.db, Article)] == ["A better answer."]
 
@@ -111,6 +113,8 @@ def test_the_next_item_is_on_screen_at_once(site: Site) -> None:
     fill(site, 9)
     page = site.visit("anna")
     start(page)
+    asked_again: list[str] = []
+    page.on("request", lambda one: asked_again.append(one.url) if one.method == "GET" and "/items/" in one.url else None)
     times = []
     for _ in range(8):
         wait_until_ready(page)
@@ -124,8 +128,33 @@ def test_the_next_item_is_on_screen_at_once(site: Site) -> None:
     sys.stdout.write(f"next item on screen, ms: {sorted(round(took) for took in times)}\n")
     navigations = page.evaluate("performance.getEntriesByType('navigation').length")
     assert navigations == 1
+    assert asked_again == []  # each page that was made ahead was right
     assert len(labels(site)) == 8
     assert sorted(times)[len(times) // 2] < 1000  # machines differ; the figure is in docs/measured.md
+
+
+def test_what_a_colleague_adds_to_the_item_made_ready_is_on_it_when_it_is_shown(site: Site) -> None:
+    first, second, third = fill(site, 3)
+    site.add("ben")
+    page = site.visit("anna")
+    start(page)
+    wait_until_ready(page)
+    with site.db.write() as session:
+        ben = next(key for key, name in queues.names_of(session).items() if name == "ben")
+        comments.add_comment(session, second, ben, "@anna the terms changed", "k1", datetime.now(UTC))
+
+    for _ in (first, second):
+        here = item_on(page)
+        page.keyboard.press("1")
+        page.keyboard.press("Enter")
+        page.wait_for_url(lambda url, here=here: f"/items/{here}?" not in url)  # type: ignore[misc]
+        if item_on(page) == second:
+            expect(page.get_by_text("the terms changed")).to_be_visible()
+            expect(page.locator("#said")).to_contain_text(f"Item {first} saved.")
+            wait_until_ready(page)
+
+    assert item_on(page) == third
+    assert page.evaluate("performance.getEntriesByType('navigation').length") == 1
 
 
 # --- several at once ----------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from typing import Any
 
 from browser import Site
 from conftest import ingest, make_disliked, make_triage, rows_of, score_all
+from items import add_look_alikes
 from playwright.sync_api import Page, expect
 
 from scoring.encoder import HashingEncoder
@@ -47,6 +48,29 @@ def test_the_preview_follows_what_is_ticked_and_chosen(site: Site) -> None:
 
     expect(page).to_have_url(re.compile("/queue"))
     assert [one.label for one in rows_of(site.db, Verdict)] == ["wrong"] * 4
+
+
+def test_more_look_alikes_come_by_themselves_with_the_focus_on_the_first_new_one(site: Site) -> None:
+    page = open_item(site)
+    add_look_alikes(site.db, rows_of(site.db, Exchange)[0].id, 80)
+    page.reload()
+    boxes = page.locator("#settles input[type=checkbox]")
+    expect(boxes).to_have_count(50)
+    boxes.first.uncheck()
+    page.locator("#settles summary").last.click()
+
+    page.get_by_role("button", name="List 34 more").click()
+
+    expect(boxes).to_have_count(84)
+    expect(page.locator("#settles .alike").nth(50)).to_be_focused()
+    expect(boxes.first).not_to_be_checked()
+    expect(page.locator("#preview")).to_contain_text("Closes 83 exchanges")
+    page.get_by_role("button", name="Tick none").click()
+    expect(page.locator("#preview")).to_contain_text("Closes this item alone.")
+    page.keyboard.press("Escape")
+    page.keyboard.press("1")
+    page.get_by_role("button", name="Tick all").click()
+    expect(page.locator("#preview")).to_contain_text("Closes 83 exchanges")
 
 
 def test_the_impact_arrives_by_itself_and_holds_up_no_decision(site: Site) -> None:

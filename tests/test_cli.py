@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from conftest import make_conversation, make_disliked, rows_of
+from processes import run
 
 from service.db import Database
 from service.models import Conversation, ImportProgress, Reviewer, Turn
@@ -27,11 +28,15 @@ COMMANDS = [
     "migrate",
     "simulate",
     "replay",
+    "forget",
+    "forgotten",
+    "scrub",
     "import",
     "score",
     "seed",
     "pull",
     "report",
+    "search",
     "intents fit",
     "intents predict",
     "intents evaluate",
@@ -46,7 +51,11 @@ COMMANDS = [
     "reviewer add",
     "reviewer password",
     "reviewer remove",
+    "reviewer sessions",
+    "reviewer sign-out",
+    "reviewer tries",
     "token add",
+    "token list",
     "token revoke",
 ]
 
@@ -65,10 +74,9 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 
 
 def triage(folder: Path, *args: object, given: str | bytes = b"", **more: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "service", *map(str, args)]
-    given = given.encode() if isinstance(given, str) else given
-    done = subprocess.run(command, input=given, capture_output=True, cwd=folder, env=environment(folder, **more), timeout=120)
-    return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
+    return run(
+        [str(one) for one in args], environment(folder, **more), folder, given.encode() if isinstance(given, str) else given
+    )
 
 
 def write(path: Path, *lines: Any) -> Path:
@@ -222,7 +230,7 @@ def test_a_failed_score_leaves_no_half_written_file(tmp_path: Path) -> None:
 
 
 def test_a_reader_that_has_enough_is_no_error_worth_a_traceback(tmp_path: Path) -> None:
-    file = write(tmp_path / "in.jsonl", *(make_conversation(40, id=f"c{n}") for n in range(300)))
+    file = write(tmp_path / "in.jsonl", *(make_conversation(40, id=f"c{n}") for n in range(30)))
     command = f"{sys.executable} -m service score {file} | head -n 1"
 
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment(tmp_path), cwd=tmp_path)

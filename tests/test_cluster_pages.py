@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from conftest import NOW, add_reviewer, add_token, ingest, make_disliked, make_settings, make_triage, rows_of, score_all
 from httpx import Response
+from items import add_look_alikes
 from sqlalchemy import update
 from sqlmodel import col
 from starlette.testclient import TestClient
@@ -90,6 +91,66 @@ def test_look_alikes_are_listed_and_no_good_answer_is_ticked(
     }
     assert "100 % alike" in html
     assert "Closes 2 exchanges not in the queue, with the verdict that you choose." in html
+
+
+def listed(html: str) -> dict[str, str]:
+    """What the form with its look-alikes sends, but for the ticks."""
+    return {"settling": "1", "listed": re.findall(r'name="listed" value="([\d ]*)"', html)[0]}
+
+
+def test_all_of_a_large_cluster_can_be_gone_through_with_every_tick_kept(
+    db: Database, client: TestClient, held: claims.Claim, exchanges: dict[str, int]
+) -> None:
+    added = [str(one) for one in add_look_alikes(db, exchanges["mine"], 120)]
+    html, unticked = page(client, held), set()
+    sizes = [len(boxes(html))]
+    while more := re.findall(r'formaction="(/items/\d+/look-alikes)"', html):
+        shown = boxes(html)
+        unticked |= {one for one in shown if one in added and shown[one][1] and int(one) % 7 == 0}
+        ticked = {name: [one for one in shown if shown[one][:2] == (name, True) and one not in unticked]
+                  for name in ("settles", "settles_failing")}  # fmt: skip
+        form = {"fence": held.fence, "label": "wrong", "answer": "kept", **listed(html), **ticked}
+        answer = client.post(more[0], data=form, headers=PAGE)
+        assert answer.headers["location"].endswith("#settles")
+        html = client.get(answer.headers["location"], headers=PAGE).text
+        sizes.append(len(boxes(html)))
+    later = boxes(page(client, held))
+
+    assert sizes == [50, 100, 123]
+    assert {one for one in added if not boxes(html)[one][1]} == unticked
+    assert unticked
+    assert "not listed" not in html
+    assert later == dict(list(boxes(html).items())[:100])  # as many as the draft was written beside
+
+
+def test_the_script_gets_more_look_alikes_as_a_part_and_the_decision_takes_them(
+    db: Database, client: TestClient, held: claims.Claim, exchanges: dict[str, int]
+) -> None:
+    add_look_alikes(db, exchanges["mine"], 70)
+    first = listed(page(client, held))
+
+    part = post(client, held, "look-alikes", SCRIPT, label="wrong", **first)
+    shown = boxes(part.text)
+    settles = [one for one in shown if shown[one][:2] == ("settles", True)]
+    post(client, held, "decide", label="wrong", **listed(part.text), settles=settles)
+
+    assert "<html" not in part.text
+    assert len(shown) == 73
+    assert f"Closes {len(settles)} exchanges not in the queue" in part.text
+    assert len(rows_of(db, Verdict)) == len(settles) + 1
+
+
+def test_no_more_are_ticked_by_themselves_than_one_decision_can_settle(
+    db: Database, client: TestClient, held: claims.Claim, exchanges: dict[str, int]
+) -> None:
+    add_look_alikes(db, exchanges["mine"], 520)
+
+    html = page(client, held, alike=600)
+    settles = [key for key, (name, ticked, _) in boxes(html).items() if ticked and name == "settles"]
+    answer = post(client, held, "decide", SCRIPT, label="good", **listed(html), settles=settles)
+
+    assert sum(ticked for _, ticked, _ in boxes(html).values()) == 500
+    assert answer.status_code == 200
 
 
 def test_a_good_verdict_settles_the_same_answer_alone(

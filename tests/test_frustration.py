@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from scoring.encoder import Encoder
-from scoring.reactions import asks_what_was_given, echoes, leaves_open
+from scoring.evasions import asks_what_was_given, echoes, leaves_open
 from scoring.signals.base import Batch, Evidence
 from scoring.signals.user_frustration import FEATURES, UserFrustration
 from scoring.tone import Tone, letter_grams, tokens

@@ -114,6 +114,7 @@ def test_a_known_item_that_was_served_again_does_not_give_itself_away(db: Databa
     assert his is not None
     assert hers.items == {}
     assert his.items[str(known)]["gone"]
+    assert [(one.counts["open"], one.counts["held"]) for one in (hers, his)] == [(1, 1), (0, 0)]
 
 
 @pytest.mark.parametrize("ended", ["signed out", "expired", "account shut"])

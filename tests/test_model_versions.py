@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from alembic import command
 from conftest import NOW, add_reviewer, rows_of
+from processes import run
 from sqlalchemy import bindparam, select, text, update
 from sqlmodel import col
 
-from scoring.comparison import compare, judgement_weights
+from scoring.comparison import HALF_ERROR, ONE_ERROR, compare, judgement_weights
 from scoring.weights import Weights
 from service.db import Database, UtcDateTime
 from service.errors import Conflict, Invalid, NotFound
@@ -406,16 +407,7 @@ def test_the_commands_list_show_use_and_roll_back(sqlite_url: str, tmp_path: Pat
 
 
 def triage(db: Database, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    root = str(Path(__file__).parents[1])
-    environment = {**os.environ, "TRIAGE_DATABASE_URL": db.url, "PYTHONPATH": root}
-    return subprocess.run(
-        [sys.executable, "-m", "service", "models", *words],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env=environment,
-        timeout=60,
-    )
+    return run(["models", *words], {**os.environ, "TRIAGE_DATABASE_URL": db.url}, folder)
 
 
 # --- is it better? ------------------------------------------------------------------------------------------------
@@ -443,6 +435,15 @@ def test_a_version_is_better_where_its_losses_are_clearly_smaller(
     assert found.better == better
     assert found.count == len(before)
     assert found.reason.endswith(".")
+
+
+@pytest.mark.parametrize(("errors", "better"), [(ONE_ERROR, False), (HALF_ERROR, True)])
+def test_how_clearly_depends_on_how_it_was_judged(errors: float, better: bool) -> None:
+    gains = np.tile([1.0, -0.8], 25)  # a mean of .1 with a standard error of .127
+
+    found = compare(np.ones(50), 1 - gains, np.ones(50), np.zeros(50, dtype=bool), "labels", errors=errors)
+
+    assert found.better == better
 
 
 def test_the_random_share_can_speak_against_a_version(db: Database) -> None:

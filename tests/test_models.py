@@ -13,7 +13,7 @@ from connectors.events import Conversation
 from scoring.cross_encoder import Floats, load_pair_model
 from scoring.encoder import ModelUnusable, SentenceEncoder, model_folder
 from scoring.late_interaction import LateInteraction
-from scoring.scorer import NOT_CALIBRATED, Scorer
+from scoring.scorer import NOT_CALIBRATED, Scored, Scorer
 from scoring.signals.answer_relevance import AnswerRelevance
 from scoring.transcripts import Transcript, Turn
 from scoring.vectors import MemoryVectors
@@ -89,12 +89,17 @@ class Reranker:
         return np.full(len(pairs), 9.0)
 
 
-def test_the_reranker_is_asked_for_what_is_undecided_only(encoder: SentenceEncoder) -> None:
-    sample = sample_transcripts()
+@pytest.fixture(scope="module")
+def exact(encoder: SentenceEncoder) -> list[Scored]:
+    """The sample shop's exchanges, scored in float32."""
+    return Scorer(encoder, MemoryVectors()).score(sample_transcripts())
+
+
+def test_the_reranker_is_asked_for_what_is_undecided_only(encoder: SentenceEncoder, exact: list[Scored]) -> None:
     reranker = Reranker()
 
-    before = relevance_of(Scorer(encoder, MemoryVectors()), sample)
-    after = relevance_of(Scorer(encoder, MemoryVectors(), reranker=reranker), sample)
+    before = relevance_of(exact)
+    after = relevance_of(Scorer(encoder, MemoryVectors(), reranker=reranker).score(sample_transcripts()))
 
     assert 0 < len(reranker.asked) < 0.6 * len(before)
     changed = [(x, y) for x, y in zip(before, after, strict=True) if x != y]
@@ -102,16 +107,13 @@ def test_the_reranker_is_asked_for_what_is_undecided_only(encoder: SentenceEncod
     assert all(y < x for x, y in changed)
 
 
-def test_bfloat16_and_float32_take_the_same_decisions() -> None:
+def test_bfloat16_and_float32_take_the_same_decisions(exact: list[Scored]) -> None:
     """Priorities within .05, and at most one exchange in fifty on another side of a half (docs/signals.md)."""
-    sample = sample_transcripts()
-    exact, short = (
-        np.asarray([one.priority for one in Scorer(SentenceEncoder(precision=precision), MemoryVectors()).score(sample)])
-        for precision in ("float32", "bfloat16")
-    )
+    rounded = Scorer(SentenceEncoder(precision="bfloat16"), MemoryVectors()).score(sample_transcripts())
 
-    assert np.quantile(np.abs(exact - short), 0.99) < 0.05
-    assert ((exact >= 0.5) != (short >= 0.5)).mean() <= 0.02
+    long, short = (np.asarray([one.priority for one in scored]) for scored in (exact, rounded))
+    assert np.quantile(np.abs(long - short), 0.99) < 0.05
+    assert ((long >= 0.5) != (short >= 0.5)).mean() <= 0.02
 
 
 def test_another_model_from_a_directory_scores_other_languages_and_says_so(tmp_path: Path) -> None:
@@ -162,6 +164,5 @@ def sample_transcripts() -> list[Transcript]:
     return [from_wire(Conversation.model_validate(json.loads(line))) for line in lines]
 
 
-def relevance_of(scorer: Scorer, transcripts: Sequence[Transcript]) -> list[float]:
-    found = [one for scored in scorer.score(transcripts) for one in scored.evidence if one.name == AnswerRelevance().name]
-    return [one.probability for one in found]
+def relevance_of(scored: Sequence[Scored]) -> list[float]:
+    return [one.probability for each in scored for one in each.evidence if one.name == AnswerRelevance().name]

@@ -339,7 +339,13 @@ def test_a_draft_that_was_kept_fills_the_form_again(anna: TestClient, db: Databa
     make_item(db)
     item_id, fence = take_next(anna)
 
-    form = {"fence": fence, "label": "unsafe", "answer": "Half an ans", "causes": ["other"]}
+    form = {
+        "fence": fence,
+        "label": "unsafe",
+        "answer": "Half an ans",
+        "causes": ["other"],
+        "picked": "an intent nobody offers now",
+    }
     by_script = anna.post(f"/items/{item_id}/draft", data=form, headers={"accept": "application/json"})
     by_hand = anna.post(f"/items/{item_id}/draft", data=form)
     page = anna.get(f"/items/{item_id}").text
@@ -348,6 +354,7 @@ def test_a_draft_that_was_kept_fills_the_form_again(anna: TestClient, db: Databa
     assert "Half an ans</textarea>" in page
     assert re.search(r'name="label" value="unsafe" required checked', page)
     assert re.search(r'name="causes" value="other" checked', page)
+    assert re.search(r'name="picked" value="an intent nobody offers now" checked', page)
 
 
 @pytest.mark.parametrize("label", ["", "splendid"])

@@ -3,8 +3,6 @@
 import json
 import math
 import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +15,7 @@ from conftest import NOW, add_reviewer, ingest, make_conversation, make_triage, 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from processes import run
 
 from scoring.calibration import LEAST_VERDICTS, Calibration, CalibrationUnusable, judge, usual
 from scoring.encoder import Encoder, HashingEncoder
@@ -461,9 +460,7 @@ def test_files_are_read_against_all_that_they_hold(tmp_path: Path) -> None:
     file = tmp_path / "t.jsonl"
     file.write_text("\n".join(lines))
 
-    command = [sys.executable, "-m", "service", "score", str(file)]
-
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, "TRIAGE_ENCODER": "hashing"})
+    done = run(["score", str(file)], {**os.environ, "TRIAGE_ENCODER": "hashing"}, tmp_path)
 
     scored = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 0, done.stderr

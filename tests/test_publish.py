@@ -13,7 +13,7 @@ from connectors.articles import Article as Outgoing
 from connectors.articles import Change, Receipt
 from connectors.errors import Reject, Retry
 from connectors.sinks.markdown import MarkdownSink
-from service import articles, publish
+from service import articles, feed, publish
 from service.articles import Content
 from service.db import Database
 from service.errors import Conflict, Invalid, NotFound
@@ -229,7 +229,7 @@ def read_feed(db: Database, cursor: str | None = None, limit: int = 2) -> tuple[
     seen = []
     while True:
         with db.read() as session:
-            page, cursor, more = articles.changes_after(session, cursor, limit)
+            page, cursor, more = feed.changes_after(session, cursor, limit)
         seen += [(article.key, version.version) for article, version in page]
         if not more:
             return seen, cursor
@@ -256,7 +256,7 @@ def test_the_feed_tells_every_change_once_and_in_order(db: Database) -> None:
 )
 def test_a_cursor_that_is_none_of_ours_is_refused(db: Database, cursor: str) -> None:
     with db.read() as session, pytest.raises(Invalid, match="cursor"):
-        articles.changes_after(session, cursor, 10)
+        feed.changes_after(session, cursor, 10)
 
 
 def test_the_feed_skips_nothing_while_others_write(db: Database) -> None:

@@ -2,17 +2,17 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
 from conftest import add_reviewer, make_settings, rows_of
 from fastapi.testclient import TestClient
 from platforms import Answer, in_turn, platform
+from processes import run
 from sqlalchemy import update
 
 from service.app import create_app
@@ -20,7 +20,6 @@ from service.db import Database
 from service.models import Conversation, Delivery, DeliveryState, PullCursor, Turn
 from service.settings import PullSettings
 
-ROOT = Path(__file__).parents[1]
 PASSWORD = "a long password"
 
 
@@ -33,17 +32,15 @@ def log(tmp_path: Path) -> Path:
     return log
 
 
-def triage(folder: Path, pulls: dict[str, Any], *args: str) -> "subprocess.CompletedProcess[str]":
+def triage(folder: Path, pulls: dict[str, Any], *args: str) -> CompletedProcess[str]:
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("TRIAGE_")},
         "TRIAGE_DATABASE_URL": f"sqlite:///{folder}/triage.db",
         "TRIAGE_PULLS": json.dumps(pulls),
-        "PYTHONPATH": str(ROOT),
         "PYTHONWARNINGS": "error",
         "COLUMNS": "200",
     }
-    command = [sys.executable, "-m", "service", *args]
-    return subprocess.run(command, capture_output=True, cwd=folder, env=environment, timeout=120, text=True)
+    return run(args, environment, folder)
 
 
 def stored(folder: Path, model: Any) -> list[Any]:

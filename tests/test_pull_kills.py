@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,7 +12,8 @@ from typing import Any
 import pytest
 from conftest import rows_of
 from platforms import Answer, Asked, platform
-from sqlalchemy import update
+from processes import Running, start
+from sqlalchemy import func, select, update
 
 from service.db import Database
 from service.models import Conversation, Delivery, PullCursor, Turn
@@ -28,14 +27,14 @@ BEGAN = datetime.now(UTC) - timedelta(hours=5)
 
 
 class Processes:
-    """`python -m service …` with one pull configured; whatever still runs at the end is killed."""
+    """The `triage` command with one pull configured; whatever still runs at the end is killed."""
 
     def __init__(self, url: str, folder: Path) -> None:
         self._url = url
         self._folder = folder
-        self._started: list[subprocess.Popen[bytes]] = []
+        self._started: list[Running] = []
 
-    def start(self, pull: dict[str, Any], *command: str) -> "subprocess.Popen[bytes]":
+    def start(self, pull: dict[str, Any], *command: str) -> Running:
         environment = {
             **os.environ,
             "TRIAGE_DATABASE_URL": self._url,
@@ -43,14 +42,8 @@ class Processes:
             "TRIAGE_ENCODER": "hashing",
             "TRIAGE_WORKER_IDLE_SECONDS": "0.05",
             "TRIAGE_LOG_LEVEL": "error",
-            "PYTHONPATH": str(Path(__file__).parents[1]),
         }
-        with (self._folder / "output.log").open("ab") as log:
-            self._started.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", "service", *command], env=environment, cwd=self._folder, stdout=log, stderr=log
-                )
-            )
+        self._started.append(start(command, environment, self._folder, self._folder / "output.log"))
         return self._started[-1]
 
     def output(self) -> str:
@@ -59,7 +52,6 @@ class Processes:
     def end(self) -> None:
         for process in self._started:
             process.kill()
-            process.wait()
 
 
 @pytest.fixture
@@ -74,6 +66,11 @@ def db(database_url: str) -> Iterator[Database]:
     database = Database(database_url)
     yield database
     database.close()
+
+
+def count_turns(db: Database) -> int:
+    with db.read() as session:
+        return int(session.execute(select(func.count()).select_from(Turn)).scalar_one())
 
 
 def let_the_lease_pass(db: Database) -> None:
@@ -124,7 +121,6 @@ def test_a_pull_that_is_killed_again_and_again_misses_and_doubles_nothing(
             until(lambda enough=enough, process=process: len(server.asked) > enough or process.poll() is not None, 30)  # type: ignore[misc]
             amid += process.poll() is None
             process.kill()
-            process.wait()
             let_the_lease_pass(db)
         done = processes.start(pull, "pull", "shop", "--once").wait(60)
 
@@ -157,16 +153,15 @@ def test_a_worker_that_is_killed_while_a_file_grows_and_rotates_misses_and_doubl
     grow(900)
     pull = {"kind": "rasa_events", "path": str(log), "every_minutes": 0.001}
     for n in range(3):
-        stored = len(rows_of(db, Turn))
+        stored = count_turns(db)
         worker = processes.start(pull, "worker")
-        assert until(lambda stored=stored: len(rows_of(db, Turn)) > stored, 60), processes.output()  # type: ignore[misc]
+        assert until(lambda stored=stored: count_turns(db) > stored, 60), processes.output()  # type: ignore[misc]
         log.rename(tmp_path / f"events.log.{9 - n}")
         grow(700)
         time.sleep(rng.random() / 4)
         worker.kill()
-        worker.wait()
         let_the_lease_pass(db)
     processes.start(pull, "worker")
 
-    assert until(lambda: len(rows_of(db, Turn)) >= len(wanted), 60), processes.output()
+    assert until(lambda: count_turns(db) >= len(wanted), 60), processes.output()
     assert sorted(turn.text for turn in rows_of(db, Turn)) == sorted(wanted)

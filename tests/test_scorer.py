@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from conftest import CountingEncoder
 
+from scoring.clusters import cluster
 from scoring.encoder import Encoder, HashingEncoder
-from scoring.scorer import Scored, Scorer, UnknownSignal, cluster
+from scoring.scorer import Scored, Scorer, UnknownSignal
 from scoring.transcripts import Transcript, Turn
 from scoring.vectors import MemoryVectors, gather
 

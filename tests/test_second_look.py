@@ -3,8 +3,8 @@
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Literal
 
 import pytest
@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from scoring.encoder import Encoder, HashingEncoder
 from scoring.vectors import content_hash
-from service import auth, calibration, claims
+from service import calibration, claims
 from service.app import create_app
 from service.articles import Content, save_article
 from service.cli import app as commands
@@ -35,8 +35,6 @@ from service.settings import Settings
 from service.team import amend, relabel, second_look
 from service.team.second_look import Suspect
 
-PAGE = {"accept": "text/html,application/xhtml+xml"}
-PASSWORD = "a long enough password"
 SLIP = "opening openingly thing3 word99"
 """Asks like the questions labelled "hours"."""
 LATER = NOW + timedelta(hours=1)
@@ -506,22 +504,6 @@ def test_of_two_who_answer_in_the_same_moment_one_is_told(db: Database, team: Te
 
 
 # --- the page -------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def clients(settings: Settings, db: Database) -> Iterator[dict[str, TestClient]]:
-    app = create_app(settings)
-    made = {}
-    for name in ("anna", "ben", "lead"):
-        with db.write() as session:
-            auth.add_reviewer(session, name, PASSWORD, datetime.now(UTC), is_admin=name == "lead")
-        client = TestClient(app, headers=PAGE, follow_redirects=False)
-        client.post("/sign-in", data={"name": name, "password": PASSWORD})
-        made[name] = client
-    yield made
-    for client in made.values():
-        client.close()
-    app.state.db.close()
 
 
 def reviewers(db: Database) -> dict[str, int]:

@@ -3,32 +3,25 @@
 import gzip
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import numpy as np
+import processes
 import pytest
 
 from scoring.simulation import asking, make_task, simulate
 from scoring.strategies import STRATEGIES
 
-ROOT = Path(__file__).parents[1]
 WORDS = {"refund": "money back please", "hours": "when do you open", "parcel": "where is my package"}
 EXAMPLES = [{"text": f"{words} {i}", "intent": intent} for i in range(8) for intent, words in WORDS.items()]
 
 
-def run(folder: Path, *args: object) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *args: object) -> CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("TRIAGE_")}
-    return subprocess.run(
-        [sys.executable, "-m", "service", "simulate", *map(str, args)],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={**clean, "TRIAGE_ENCODER": "hashing", "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
-        timeout=120,
-    )
+    environment = {**clean, "TRIAGE_ENCODER": "hashing", "COLUMNS": "200"}
+    return processes.run(["simulate", *map(str, args)], environment, folder)
 
 
 def write(path: Path, lines: list[Any], *more: str) -> Path:

@@ -17,6 +17,7 @@ from sqlalchemy import delete, select
 from connectors.errors import Reject
 from connectors.events import (
     ConversationClosed,
+    ConversationRemoved,
     Delivery,
     Event,
     FeedbackGiven,
@@ -395,6 +396,59 @@ def test_zendesk_supports_signature_is_one_of_generics() -> None:
     headers = {"x-zendesk-webhook-signature": signature, "x-zendesk-webhook-signature-timestamp": at}
 
     assert GenericSource(**options).verify(headers, body, ["s"], NOW).sent_at == NOW
+
+
+# --- conversations that a platform deletes, and whose they are ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "conversation"),
+    [
+        (StandardSource(), "removed", "gone"),
+        (SunshineSource(), "removed", "conv12"),
+        (IntercomSource(), "deleted", "78"),
+        (BotpressSource(), "conversation_deleted", "conv_gone"),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, str) else value,
+)
+def test_a_deleted_conversation_is_removed(source: Source, name: str, conversation: str) -> None:
+    (removed,) = told(source, name)
+
+    assert isinstance(removed, ConversationRemoved)
+    assert removed.conversation_id == conversation
+
+
+def test_a_generic_source_is_told_where_a_removal_and_the_user_stand() -> None:
+    source = GenericSource(**{**GENERIC, "removed": "erased", "user": "customer.id"})
+    body = {
+        "batch": [
+            {"kind": "said", "chat": "g1", "message": {"uid": "1", "from": "customer", "body": "hi"}, "customer": {"id": 7}},
+            {"chat": "g2", "erased": True},
+        ]
+    }
+
+    said, removed = source.parse(json.dumps(body).encode())
+
+    assert isinstance(said, TurnAdded)
+    assert said.turn.extras == {"user_id": "7"}
+    assert removed == ConversationRemoved(conversation_id="g2")
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "user"),
+    [
+        (SunshineSource(), "two_at_once", "u1"),
+        (IntercomSource(), "replies", "u1"),
+        (ChatwootSource(), "incoming", "8"),
+        (BotpressSource(), "message", "user_1"),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, str) else value,
+)
+def test_what_a_user_said_names_them_by_the_platforms_id(source: Source, name: str, user: str) -> None:
+    said = [event.turn for event in told(source, name) if isinstance(event, TurnAdded)]
+
+    assert {turn.extras.get("user_id") for turn in said if turn.role == "user"} == {user}
+    assert all("user_id" not in turn.extras for turn in said if turn.role != "user")
 
 
 # --- removed turns and feedback that is taken back ------------------------------------------------------------------

@@ -8,16 +8,15 @@ import pytest
 from conftest import NOW, add_reviewer, rows_of
 from items import make_item
 
-from service import calibration, claims, queue, review
+from service import calibration, claims, conversations, queue, review, undo
 from service.claims import Claim
 from service.db import Database
 from service.errors import Conflict, Forbidden, Invalid
 from service.filters import QueueFilter
-from service.models import Article, Comment, ItemState, KnownItem, NamedQueue, Opinion, ReviewItem, Verdict
+from service.models import Article, Comment, Exchange, ItemState, KnownItem, NamedQueue, Opinion, ReviewItem, Verdict
 from service.models import VerdictLabel as Label
 from service.review import Decision
 from service.team import agreement, amend, comments, opinions, progress, queues
-from service.team import undo as team_undo
 from service.team.queues import QueueContent
 
 LEASE, GRACE = timedelta(minutes=15), timedelta(seconds=20)
@@ -134,7 +133,7 @@ def test_an_opinion_can_be_taken_back_while_nobody_else_judges(db: Database, tea
     judge(db, anna, WRONG)
 
     with db.write() as session:
-        claim = team_undo.undo(session, item_id, anna, [], NOW, LEASE, GRACE)
+        claim = undo.undo(session, item_id, anna, [], NOW, LEASE, GRACE)
         opinions.decide(session, item_id, anna, claim.fence, GOOD, [], NOW)
     judge(db, ben, GOOD)
 
@@ -150,7 +149,7 @@ def test_taking_back_the_opinion_that_made_the_verdict_keeps_the_others(db: Data
     judge(db, ben, Decision(Label.wrong))
 
     with db.write() as session:
-        claim = team_undo.undo(session, item_id, ben, ["folder"], NOW, LEASE, GRACE)
+        claim = undo.undo(session, item_id, ben, ["folder"], NOW, LEASE, GRACE)
     with db.write() as session:
         opinions.decide(session, item_id, ben, claim.fence, GOOD, ["folder"], NOW, GRACE)
 
@@ -222,6 +221,57 @@ def test_a_known_item_looks_open_to_the_reviewer_who_gets_it_and_nothing_they_sa
     assert [(verdict.label, name) for verdict, name in after.verdicts] == [("good", "ben")]
     assert rows_of(db, ReviewItem, ReviewItem.id == known)[0].model_dump() == before
     assert len(rows_of(db, Verdict)) == verdicts
+
+
+def listed(db: Database, reviewer: int) -> dict[str, dict[int, tuple[str | None, tuple[str, str] | None]]]:
+    """By list, what the reviewer reads of each item there: who holds it, and its verdict."""
+    with db.read() as session:
+        counts = queue.counts(session, NOW, reviewer)
+        rows = {state: queue.rows(session, NOW, state, reviewer_id=reviewer, limit=100) for state in ItemState}
+        assert {state: len(found) for state, found in rows.items()} == {state: getattr(counts, state) for state in ItemState}
+        assert counts.held == sum(row.holder is not None for row in rows[ItemState.open])
+        verdicts = queue.verdicts_of(session, [row.item.id or 0 for found in rows.values() for row in found], reviewer)
+    return {
+        state: {row.item.id or 0: (row.holder, verdicts.get(row.item.id or 0) if state == "done" else None) for row in found}
+        for state, found in rows.items()
+    }
+
+
+def test_lists_and_counts_show_a_known_item_as_its_reviewer_is_to_see_it(db: Database, team: Sequence[int], known: int) -> None:
+    anna, ben, _ = team
+    before = listed(db, ben)["done"][known]
+    claim = serve_until_known(db, ben, known)
+    served = listed(db, ben)
+    with db.read() as session:
+        conversation = session.get_one(Exchange, session.get_one(ReviewItem, known).exchange_id).conversation_id
+        talk = [conversations.told(session, conversation, one).exchanges[0][1] for one in (anna, ben)]
+    with db.write() as session:
+        claims.release(session, known, ben, claim.fence)
+    free = listed(db, ben)
+    with db.write() as session:
+        again = claims.claim_item(session, known, ben, NOW, LEASE)
+        opinions.decide(session, known, ben, again.fence, GOOD, [], NOW)
+    answered = listed(db, ben)
+
+    assert before == (None, ("wrong", "anna"))
+    assert (served["open"][known], known in served["done"]) == (("ben", None), False)
+    assert (free["open"][known], known in free["done"]) == ((None, None), False)
+    assert (answered["done"][known], known in answered["open"]) == ((None, ("good", "ben")), False)
+    assert listed(db, anna)["done"][known] == (None, ("wrong", "anna"))
+    assert [item.state for item in talk if item] == [ItemState.done, ItemState.open]
+
+
+def test_a_known_item_called_not_reviewable_is_listed_as_such_to_who_said_so(
+    db: Database, team: Sequence[int], known: int
+) -> None:
+    claim = serve_until_known(db, team[1], known)
+
+    with db.write() as session:
+        claims.not_reviewable(session, known, team[1], claim.fence, "no question", NOW)
+
+    mine, others = listed(db, team[1]), listed(db, team[0])
+    assert (known in mine["not_reviewable"], known in mine["done"]) == (True, False)
+    assert (known in others["not_reviewable"], known in others["done"]) == (False, True)
 
 
 def test_a_known_item_can_be_handed_back_like_any_other(db: Database, team: Sequence[int], known: int) -> None:

@@ -1,7 +1,6 @@
 """The team's pages and API: what reviewers see of each other, and what only the lead may change."""
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,25 +14,6 @@ from service.app import create_app
 from service.db import Database
 from service.models import Calibration, Comment, KnownItem, NamedQueue, Opinion, ReviewItem, Scope, Verdict
 from service.settings import Settings
-
-PAGE = {"accept": "text/html,application/xhtml+xml"}
-PASSWORD = "a long enough password"
-
-
-@pytest.fixture
-def clients(settings: Settings, db: Database) -> Iterator[dict[str, TestClient]]:
-    app = create_app(settings)
-    made = {}
-    for name in ("anna", "ben", "lead"):
-        with db.write() as session:
-            auth.add_reviewer(session, name, PASSWORD, datetime.now(UTC), is_admin=name == "lead")
-        client = TestClient(app, headers=PAGE, follow_redirects=False)
-        client.post("/sign-in", data={"name": name, "password": PASSWORD})
-        made[name] = client
-    yield made
-    for client in made.values():
-        client.close()
-    app.state.db.close()
 
 
 def make_queue(lead: TestClient, **changes: Any) -> None:
@@ -232,6 +212,8 @@ def test_the_api_keeps_queues_and_says_what_is_so(settings: Settings, db: Databa
 
     made = api.post("/api/v1/team/queues", json=queue, headers=leading)
     again = api.post("/api/v1/team/queues", json=queue, headers=leading)
+    api.post("/api/v1/team/queues", json={"name": "other"}, headers=leading)
+    renamed = api.put("/api/v1/team/queues/other", json={"name": "shop"}, headers=leading)
     refused = api.post("/api/v1/team/queues", json={"name": "x"}, headers=reviewing)
     wrong = api.put("/api/v1/team/queues/shop", json={**queue, "signal": "mood"}, headers=leading)
     unknown = api.post("/api/v1/items/claim", json={"queue": "nowhere"}, headers=reviewing)
@@ -243,6 +225,7 @@ def test_the_api_keeps_queues_and_says_what_is_so(settings: Settings, db: Databa
 
     assert (made.status_code, again.status_code, refused.status_code, wrong.status_code) == (201, 409, 403, 422)
     assert "signal" in wrong.json()["detail"]
+    assert (renamed.status_code, renamed.json()["detail"]) == (409, "name: there is a queue 'shop' already")
     assert claimed.json()["item_id"] == item_id
     assert (unknown.status_code, unknown.json()["detail"]) == (404, "queue: there is no queue 'nowhere'")
     assert [(one["item_id"], one["reviewer"], one["kind"]) for one in held] == [(item_id, "anna", "held")]

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlmodel import Session
 
 from connectors.sinks.markdown import MarkdownSink
-from service import articles, calibration, claims, publish, review, undo
+from service import articles, calibration, claims, feed, publish, review, undo
 from service.app import create_app
 from service.claims import Claim
 from service.db import Database
@@ -106,13 +106,13 @@ def test_of_an_undone_correction_no_knowledge_base_and_no_feed_ever_hears(
     decide(db, anna)
     publish.push_due(db, sinks, SOON)
     with db.read() as session:
-        early, _, _ = articles.changes_after(session, None, 10, held_from=SOON - GRACE)
+        early, _, _ = feed.changes_after(session, None, 10, held_from=SOON - GRACE)
 
     take_back(db, item, anna)
     publish.push_due(db, sinks, NOW + timedelta(days=1))
 
     with db.read() as session:
-        late, _, _ = articles.changes_after(session, None, 10)
+        late, _, _ = feed.changes_after(session, None, 10)
     assert (early, late) == ([], [])
     assert [rows_of(db, table) for table in (Article, ArticleVersion, Publication)] == [[], [], []]
     assert not list((tmp_path / "kb").glob("*.md"))

@@ -163,7 +163,7 @@ def test_every_answer_carries_the_security_headers(client: TestClient) -> None:
         client.get("/api/v1/items"),
         client.get("/nowhere"),
         client.get("/sign-in"),
-        client.get("/static/triage.css"),
+        client.get("/static/now/triage.css"),
         client.post("/sign-in", headers={"origin": "https://evil.example"}),
     ]
 

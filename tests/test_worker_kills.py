@@ -2,10 +2,7 @@
 
 import json
 import os
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -17,7 +14,8 @@ from random import Random
 import httpx
 import pytest
 from conftest import SECRET, make_body, rows_of, sign
-from sqlalchemy import update
+from processes import Running, start
+from sqlalchemy import func, select, update
 
 from service.db import Database
 from service.models import Conversation, Delivery, Evidence, Exchange, Feedback, ReviewItem, Turn
@@ -28,7 +26,7 @@ CONVERSATIONS = 60
 
 
 class Processes:
-    """`python -m service serve` and `worker`, started again after each kill."""
+    """`triage serve` and `triage worker`, started again after each kill."""
 
     def __init__(self, url: str, folder: Path, port: int) -> None:
         self._environment = {
@@ -42,30 +40,23 @@ class Processes:
             "TRIAGE_WORKER_IDLE_SECONDS": "0.02",
             "TRIAGE_QUEUE": json.dumps({"review_rate": 1.0, "urgent_priority": 0.0}),
             "TRIAGE_LOG_LEVEL": "error",
-            "PYTHONPATH": str(Path(__file__).parents[1]),
         }
         self._folder = folder
         self.running = {name: self._start(name) for name in ("serve", "worker")}
 
-    def _start(self, name: str) -> subprocess.Popen[bytes]:
-        with (self._folder / f"{name}.log").open("ab") as log:
-            command = [sys.executable, "-m", "service", name]
-            return subprocess.Popen(command, env=self._environment, cwd=self._folder, stdout=log, stderr=log)
+    def _start(self, name: str) -> Running:
+        return start([name], self._environment, self._folder, self._folder / f"{name}.log")
 
     def kill(self, name: str) -> None:
         self.running[name].kill()
-        self.running[name].wait()
         self.running[name] = self._start(name)
 
     def stop(self) -> None:
         for process in self.running.values():
-            process.send_signal(signal.SIGTERM)
+            process.terminate()
         for process in self.running.values():
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
+            if process.wait(15) is None:
                 process.kill()
-                process.wait()
 
 
 @contextmanager
@@ -143,13 +134,18 @@ def until(holds: Callable[[], bool], seconds: float) -> bool:
     while not holds():
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.005)
+        time.sleep(0.01)
     return True
+
+
+def count_exchanges(db: Database) -> int:
+    with db.read() as session:
+        return int(session.execute(select(func.count()).select_from(Exchange)).scalar_one())
 
 
 def come_to_rest(db: Database) -> bool:
     """Whether everything is scored. The leases of killed workers are let pass, as ten minutes would."""
-    time.sleep(0.5)
+    time.sleep(0.1)
     with db.write() as session:
         session.execute(update(Conversation).values(claimed_until=None))
     scored = {exchange.conversation_id for exchange in rows_of(db, Exchange)}
@@ -184,13 +180,13 @@ def test_whatever_is_killed_everything_acknowledged_is_there_once(database_url: 
     with started(database_url, tmp_path) as (processes, port):
         platform = Platform(port, deliveries)
         for _ in range(rounds):
-            before, scored = len(platform.acknowledged), len(rows_of(db, Exchange))
+            before, scored = len(platform.acknowledged), count_exchanges(db)
             burst = len(deliveries) // (rounds + 1)
             platform.send(burst)
             amid = before + rng.randint(1, burst - 1)
             killed_at_work += until(lambda amid=amid: len(platform.acknowledged) >= amid, 10)  # type: ignore[misc]
             processes.kill("serve")
-            killed_at_work += until(lambda scored=scored: len(rows_of(db, Exchange)) > scored, 4)  # type: ignore[misc]
+            killed_at_work += until(lambda scored=scored: count_exchanges(db) > scored, 4)  # type: ignore[misc]
             processes.kill("worker")
         platform.finish()
         assert until(lambda: come_to_rest(db), 40)

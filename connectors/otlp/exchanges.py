@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from pydantic import JsonValue
 
-from connectors.events import Feedback, FeedbackGiven, Passage, Told, Turn, TurnAdded
+from connectors.events import Feedback, FeedbackGiven, Passage, Told, Turn, TurnAdded, of_user
 from connectors.otlp.spans import Rating, Span, details_of, fitting_id
 
 _EARLY = datetime.min.replace(tzinfo=UTC)
@@ -66,7 +66,8 @@ def _turns(trace_id: str, exchange: _Exchange, spans: Mapping[str, Span]) -> lis
     details: dict[str, JsonValue] = {"trace_id": trace_id, "span_ids": [s.span_id for s in exchange.spans if _adds(s)]}
     told: list[Told] = []
     if question:
-        turn = Turn(id=f"{exchange.id}-user", role="user", text=question, at=started_at, metadata=details)
+        user = min((span.user for span in spans.values() if span.user), default=None)
+        turn = Turn(id=f"{exchange.id}-user", role="user", text=question, at=started_at, metadata=details | of_user(user))
         told.append(TurnAdded(conversation_id=conversation, turn=turn, started_at=started_at))
     problem = _first(top.problem for top in reversed(exchange.tops))
     if answer or problem:

@@ -1,7 +1,7 @@
 """Exports into facts: what spans and log records tell, by source and trace."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,6 +19,7 @@ _CONVERSATION_KEYS = (
     *("session.id", "gen_ai.conversation.id", "langfuse.session.id", "traceloop.association.properties.session_id"),
     "traceloop.association.properties.thread_id",
 )
+_USER_KEYS = ("user.id", "enduser.id", "langfuse.user.id", "traceloop.association.properties.user_id")
 _EVALUATION = "gen_ai.evaluation.result"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_SECOND = int(datetime.max.replace(tzinfo=UTC).timestamp())
@@ -106,6 +107,7 @@ def _facts(sent: SentSpan, resource: Attributes) -> Span:
         end=end,
         failed=sent.failed,
         conversation=_first_id(attributes),
+        user=_first_id(attributes, _USER_KEYS),
         service=text_or_none(resource.get("service.name")),
         **{name: value for name, value in facts.items() if value is not None},
     )
@@ -151,8 +153,8 @@ def _exception(events: Iterable[SentEvent]) -> str | None:
     return next((text for one in told if (text := text_or_none(one))), None)
 
 
-def _first_id(attributes: Mapping[str, Any]) -> str | None:
-    return next((found for key in _CONVERSATION_KEYS if (found := fitting_id(attributes.get(key)))), None)
+def _first_id(attributes: Mapping[str, Any], keys: Sequence[str] = _CONVERSATION_KEYS) -> str | None:
+    return next((found for key in keys if (found := fitting_id(attributes.get(key)))), None)
 
 
 def _is_id(given: bytes, length: int) -> bool:

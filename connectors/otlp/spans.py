@@ -54,6 +54,7 @@ class Span(_Fact):
     failed: bool = False
     problem: Text | None = None
     conversation: Id | None = None
+    user: Id | None = None
     question: Text | None = None
     answer: Text | None = None
     rough_question: Text | None = None

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from connectors.errors import Reject
-from connectors.events import At, Event, Feedback, FeedbackGiven, Ignored, Passage, Turn, TurnAdded
+from connectors.events import At, Event, Feedback, FeedbackGiven, Ignored, Passage, Turn, TurnAdded, of_user
 from connectors.pulls.base import Sent, just_after, read_sent, told
 
 TEXTS = (
@@ -60,6 +60,7 @@ class _Trace(Sent):
     timestamp: At | None = None
     name: str | None = None
     sessionId: str | None = None
+    userId: str | None = None
     input: Any = None
     output: Any = None
     environment: str | None = None
@@ -137,7 +138,9 @@ def _turns(trace: _Trace) -> list[Event]:
                         text=text,
                         at=asked_at if role == "user" else _answered_at(asked_at, root),
                         retrieval=_passages(observations) if role == "bot" else None,
-                        metadata={name: value for name, value in details.items() if value} if role == "bot" else {},
+                        metadata={name: value for name, value in details.items() if value}
+                        if role == "bot"
+                        else of_user(trace.userId),
                     ),
                 )
             )

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from connectors.events import (
     ConversationClosed,
+    ConversationRemoved,
     Delivery,
     Event,
     Feedback,
@@ -22,6 +23,7 @@ from connectors.events import (
     Turn,
     TurnAdded,
     TurnRemoved,
+    of_user,
 )
 from connectors.reading import Moment, Wire, name_of, read
 from connectors.signatures import WINDOW, Scheme, SharedHeader, Unsigned, delivery_id
@@ -50,6 +52,7 @@ class _Opinion(Wire):
 class _Message(Wire):
     id: str | None = None
     conversationId: str | None = None
+    userId: str | None = None
     createdAt: Moment = None
     updatedAt: Moment = None
     type: str | None = None
@@ -121,6 +124,8 @@ def _tell(told: _Envelope, body: bytes) -> Iterator[Event]:
             yield TurnRemoved(conversation_id=conversation, turn_id=carried.messageId)
         elif told.type == "conversation_closed" and (carried.conversationId or told.conversationId):
             yield ConversationClosed(conversation_id=carried.conversationId or told.conversationId or "", at=told.createdAt)
+        elif told.type == "conversation_deleted" and (carried.conversationId or told.conversationId):
+            yield ConversationRemoved(conversation_id=carried.conversationId or told.conversationId or "")
         else:
             yield Ignored(name_of(told.type))
 
@@ -131,7 +136,10 @@ def _message(message: _Message) -> Iterator[Event]:
         yield Ignored(f"message {name_of(message.direction)}")
         return
     conversation = message.conversationId or ""
-    turn = Turn(id=message.id, role=role, text=_text(message), at=message.createdAt, edited_at=_edited(message))
+    user = of_user(message.userId) if role == "user" else {}
+    turn = Turn(
+        id=message.id, role=role, text=_text(message), at=message.createdAt, edited_at=_edited(message), metadata=user
+    )  # fmt: skip
     yield TurnAdded(conversation_id=conversation, turn=turn)
     if message.feedback is not None:
         yield _opinion(conversation, message, message.feedback)

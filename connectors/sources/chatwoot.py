@@ -20,6 +20,7 @@ from connectors.events import (
     Turn,
     TurnAdded,
     TurnRemoved,
+    of_user,
 )
 from connectors.reading import Moment, Wire, name_of, read
 from connectors.signatures import WINDOW, Hmac, Scheme, Unsigned, delivery_id
@@ -144,7 +145,9 @@ class ChatwootSource:
         elif attributes.deleted:
             yield TurnRemoved(conversation_id=conversation, turn_id=told.id or "", role=self._role(told, kind))
         else:
-            turn = Turn(id=told.id, role=self._role(told, kind), text=_text(told, attributes), at=told.created_at)
+            user = of_user(told.sender.id) if told.sender and kind == "incoming" else {}
+            role = self._role(told, kind)
+            turn = Turn(id=told.id, role=role, text=_text(told, attributes), at=told.created_at, metadata=user)
             yield TurnAdded(conversation_id=conversation, turn=turn, channel=about.channel)
 
     def _role(self, told: _Payload, kind: str) -> Role:

@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError, from_json
 from connectors.errors import Reject, explain
 from connectors.events import (
     ConversationClosed,
+    ConversationRemoved,
     Delivery,
     Event,
     Feedback,
@@ -26,6 +27,7 @@ from connectors.events import (
     Turn,
     TurnAdded,
     TurnRemoved,
+    of_user,
 )
 from connectors.signatures import WINDOW, Algorithm, Encoding, Hmac, Scheme, SharedHeader, StandardWebhooks, Unsigned, delivery_id
 
@@ -78,6 +80,8 @@ class _Options(BaseModel):
     edited_at: Path | None = None
     deleted: Path | None = None
     closed: Path | None = None
+    removed: Path | None = None
+    user: Path | None = None
 
     intent: Path | None = None
     confidence: Path | None = None
@@ -167,6 +171,9 @@ class GenericSource:
         if conversation is None:
             yield Ignored("no conversation id")
             return
+        if self._get("removed", one):
+            yield ConversationRemoved(conversation_id=conversation)
+            return
         told = False
         turn_id, role = self._get("turn_id", one), self._role(one)
         if self._get("deleted", one):
@@ -182,6 +189,7 @@ class GenericSource:
                 edited_at=self._get("edited_at", one),
                 intent=self._intent(one),
                 retrieval=self._retrieval(one),
+                metadata=of_user(self._get("user", one)),
             )
             yield TurnAdded(conversation_id=conversation, turn=turn, channel=self._get("channel", one))
         rating, comment = self._get("rating", one), self._get("comment", one)

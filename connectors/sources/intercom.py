@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from connectors.events import (
     ConversationClosed,
+    ConversationRemoved,
     Delivery,
     Event,
     Feedback,
@@ -23,6 +24,7 @@ from connectors.events import (
     Turn,
     TurnAdded,
     TurnRemoved,
+    of_user,
 )
 from connectors.html_text import to_text
 from connectors.reading import Moment, Wire, name_of, read
@@ -33,6 +35,7 @@ _SILENT = ("note", "note_and_reopen")
 
 
 class _Author(Wire):
+    id: str | None = None
     type: str | None = None
 
 
@@ -154,6 +157,9 @@ def _tell(told: _Notification) -> Iterator[Event]:
     if item is None or not topic.startswith("conversation"):
         yield Ignored(name_of(told.topic))
         return
+    if topic == "conversation.deleted":
+        yield ConversationRemoved(conversation_id=item.id or item.conversation_id or "")
+        return
     if item.type == "conversation_part":  # some redactions name the part alone
         conversation = item.conversation_id or (item.conversation.id if item.conversation else None)
         yield from _part(conversation or "", item, (), redacted=topic.endswith(".redacted"))
@@ -194,7 +200,8 @@ def _part(conversation: str, part: _Part, passages: Sequence[Passage], redacted:
     )
     if role is None or not text:  # assignments, snoozes and the like
         return
-    turn = Turn(id=part.id, role=role, text=text, at=part.created_at, retrieval=tuple(passages) or None)
+    user = of_user(part.author.id) if part.author and role == "user" else {}
+    turn = Turn(id=part.id, role=role, text=text, at=part.created_at, retrieval=tuple(passages) or None, metadata=user)
     yield TurnAdded(conversation_id=conversation, turn=turn)
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from connectors.events import Delivery, Event, Ignored, Role, Turn, TurnAdded, TurnRemoved
+from connectors.events import ConversationRemoved, Delivery, Event, Ignored, Role, Turn, TurnAdded, TurnRemoved, of_user
 from connectors.reading import Moment, Wire, name_of, read
 from connectors.signatures import WINDOW, Scheme, SharedHeader, delivery_id
 
@@ -44,6 +44,7 @@ class _Content(Wire):
 
 class _Author(Wire):
     type: str | None = None
+    userId: str | None = None
     subtypes: list[str] | None = None
 
 
@@ -130,6 +131,10 @@ class SunshineSource:
     def _tell(self, told: _Body) -> Iterator[Event]:
         for sent in told.events:
             message = sent.payload.message if sent.payload else None
+            if sent.type == "conversation:remove":
+                gone = sent.payload.conversation if sent.payload else None
+                yield ConversationRemoved(conversation_id=(gone.id if gone else None) or "")
+                continue
             if sent.type != "conversation:message" or message is None:
                 yield Ignored(name_of(sent.type))
                 continue
@@ -139,7 +144,8 @@ class SunshineSource:
                 yield TurnRemoved(conversation_id=conversation, turn_id=message.id or "", role=role)
                 continue
             at = message.received or sent.createdAt
-            turn = Turn(id=message.id, role=role, text=_text(message.content or _Content()), at=at)
+            user = of_user(message.author.userId) if message.author and role == "user" else {}
+            turn = Turn(id=message.id, role=role, text=_text(message.content or _Content()), at=at, metadata=user)
             channel = message.source.type if message.source and role == "user" else None
             yield TurnAdded(conversation_id=conversation, turn=turn, channel=channel)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring import reactions
+from scoring import evasions, reactions
 from scoring.encoder import PACKAGED_SHA256
 from scoring.heads import load_head
 from scoring.signals.base import Batch, Detail, Evidence
@@ -224,30 +224,30 @@ def _rules(text: str, follow_up: str, asked: str, english: bool) -> dict[str, fl
 
 def _answer(answered: str, before: list[str], said: list[str], text: str) -> dict[str, float]:
     """What the answer did, and how the follow-up `text` relates to it and to what the user had `said`."""
-    mine, answer = reactions.topic(text), content_words(answered)
-    told = frozenset[str]().union(*map(reactions.topic, said))
-    question = reactions.last_question(answered)
-    opinion = reactions.OPINION.search(answered[-300:]) is not None and "?" in answered[-300:]
+    mine, answer = evasions.topic(text), content_words(answered)
+    told = frozenset[str]().union(*map(evasions.topic, said))
+    question = evasions.last_question(answered)
+    opinion = evasions.OPINION.search(answered[-300:]) is not None and "?" in answered[-300:]
     went_on = text != ""
-    none = reactions.NOTHING_FOUND.search(answered[:600]) is not None and not cannot_answer(answered)
+    none = evasions.NOTHING_FOUND.search(answered[:600]) is not None and not cannot_answer(answered)
     negative = text.startswith(("no ", "no,", "no.", "not ", "nope"))
-    not_solved = reactions.DID_IT_HELP.search(answered[-300:]) is not None and reactions.NOT_SOLVED.match(text) is not None
+    not_solved = evasions.DID_IT_HELP.search(answered[-300:]) is not None and reactions.NOT_SOLVED.match(text) is not None
     return {
         "_question": 1.0 if opinion else 0.5 if question else 0.0,
         "bot_gave_up": float(cannot_answer(answered) and went_on),
         "bot_repeats": float(len(answered) > 25 and answered in before),
         "nothing_found": float(none and went_on),
         "nothing_found_before": float(
-            none and went_on and any(reactions.NOTHING_FOUND.search(earlier[:600]) for earlier in before[-4:])
+            none and went_on and any(evasions.NOTHING_FOUND.search(earlier[:600]) for earlier in before[-4:])
         ),
-        "asks_what_was_given": float(went_on and reactions.asks_what_was_given(answered, "\n".join(said))),
+        "asks_what_was_given": float(went_on and evasions.asks_what_was_given(answered, "\n".join(said))),
         "asks_again": float(
-            went_on and bool(question) and any(_alike(question, reactions.last_question(earlier)) for earlier in before)
+            went_on and bool(question) and any(_alike(question, evasions.last_question(earlier)) for earlier in before)
         ),
         "says_little": float(went_on and len(words(answered)) <= 6 and is_small_talk(answered) and not is_small_talk(said[0])),
         "restated": len((mine & told) - answer) / len(mine) if mine else 0.0,
-        "echoes": float(reactions.echoes(text, answer)),
-        "leaves_open": float(went_on and reactions.leaves_open(said[0], answered)),
+        "echoes": float(evasions.echoes(text, answer)),
+        "leaves_open": float(went_on and evasions.leaves_open(said[0], answered)),
         "not_solved": float(not_solved),
         "no_to_question": float(negative and answered.endswith("?") and not not_solved),
         "rejects_to_question": float(opinion and reactions.REJECTS.search(text[:600]) is not None),

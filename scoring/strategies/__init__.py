@@ -25,4 +25,3 @@ STRATEGIES: dict[str, Strategy] = {
         mixed.STRATEGY,
     )
 }
-DEFAULT = mixed.STRATEGY.name

@@ -34,7 +34,7 @@ def pick(pool: Pool, budget: int, rng: np.random.Generator) -> list[int]:
         reached, distance = _nearest(space, np.append(pool.labelled, chosen).astype(np.intp))
         reach = max(((1.0 - trust) * WIDE + trust * NARROW) * distance, 1e-3)
         covered = np.exp(-np.maximum(2.0 - 2.0 * reached, 0.0) / reach)
-        some = _herd(_kernel(space, reach), worth, covered, open_, min(AT_ONCE, budget - len(chosen)))
+        some = _herd(space, reach, worth, covered, open_, min(AT_ONCE, budget - len(chosen)))
         open_[some] = False
         chosen += some
     return chosen
@@ -52,21 +52,10 @@ def _nearest(space: Space, labelled: Indices) -> tuple[Floats, float]:
     return cosines.astype(np.float64), float(2.0 - 2.0 * np.median(cosines[asked]))
 
 
-def _kernel(space: Space, reach: float) -> Any:
-    """Sparse (n, n), symmetric: how far a label on one covers the other, 0..1, among near ones."""
-    from scipy import sparse  # a tenth of a second of import that other strategies need not pay
-
-    make: Any = sparse.csr_matrix
-    cosines, rows = space.near
-    n, k = cosines.shape
-    values = np.exp(-np.maximum(2.0 - 2.0 * cosines, 0.0) / reach)
-    one_way = make((values.ravel(), rows.ravel(), np.arange(0, n * k + 1, k)), shape=(n, n))
-    return one_way.maximum(one_way.T).tocsr()
-
-
-def _herd(kernel: Any, worth: Floats, covered: Floats, open_: Any, budget: int) -> list[int]:
+def _herd(space: Space, reach: float, worth: Floats, covered: Floats, open_: Any, budget: int) -> list[int]:
     """Greedily what adds most to the sum of worth times coverage; `covered` (n,) is what labels cover already."""
-    starts, columns, values = kernel.indptr, kernel.indices, kernel.data.astype(np.float64)
+    starts, columns, cosines = space.both_ways
+    values = np.exp(-np.maximum(2.0 - 2.0 * cosines, 0.0) / reach).astype(np.float64)
     rows = np.repeat(np.arange(len(worth)), np.diff(starts))
     gains = np.bincount(columns, weights=worth[rows] * np.maximum(values - covered[rows], 0.0), minlength=len(worth))
     gains[~open_] = -np.inf
@@ -76,13 +65,18 @@ def _herd(kernel: Any, worth: Floats, covered: Floats, open_: Any, budget: int) 
         best = int(np.argmax(gains))
         chosen.append(best)
         gains[best] = -np.inf
-        for i, now in zip(columns[starts[best] : starts[best + 1]], values[starts[best] : starts[best + 1]], strict=True):
-            if now <= covered[i]:
-                continue
-            its = slice(starts[i], starts[i + 1])
-            before, after = np.maximum(values[its] - covered[i], 0.0), np.maximum(values[its] - now, 0.0)
-            gains[columns[its]] -= worth[i] * (before - after)
-            covered[i] = now
+        its = slice(starts[best], starts[best + 1])
+        nearer = values[its] > covered[columns[its]]
+        near, now = columns[its][nearer], values[its][nearer]
+        sizes = starts[near + 1] - starts[near]
+        ends = np.cumsum(sizes)
+        # The entries of all those rows, one row after the other: `of` is the row of each.
+        of = np.repeat(np.arange(len(near)), sizes)
+        entries = np.arange(len(of)) + (starts[near] - ends + sizes)[of]
+        before = np.maximum(values[entries] - covered[near][of], 0.0)
+        after = np.maximum(values[entries] - now[of], 0.0)
+        np.subtract.at(gains, columns[entries], worth[near][of] * (before - after))
+        covered[near] = now
     return chosen
 
 

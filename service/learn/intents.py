@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import select
 from sqlmodel import Session, col
 
-from scoring.comparison import LEAST_JUDGED, Comparison, Flags, Floats, compare, folds_of, judgement_weights
+from scoring.comparison import HALF_ERROR, LEAST_JUDGED, Comparison, Flags, Floats, compare, folds_of, judgement_weights
 from scoring.encoder import Encoder, Vectors
 from scoring.intents import FORMAT, OUT_OF_SCOPE, IntentModel, IntentModelUnusable, chances, rehearsed
 from scoring.label_slips import find_slips, nearest
@@ -204,7 +204,7 @@ def _compared(
     weights = judgement_weights(np.asarray([labels[i].propensity for i in judged], dtype=np.float64))
     by_chance = np.asarray([labels[i].by_chance for i in judged], dtype=np.bool_)
     told = "labels that neither had seen"
-    return compare(np.concatenate(before), np.concatenate(after), weights, by_chance, told, taken_back)
+    return compare(np.concatenate(before), np.concatenate(after), weights, by_chance, told, taken_back, HALF_ERROR)
 
 
 def _losses(model: IntentModel, labels: Sequence[_Label], vectors: Vectors) -> Floats:

@@ -1,10 +1,10 @@
 """The tables. They do not validate: never build a row straight from a payload (connectors/events.py reads payloads)."""
 
 from service.models.foreseen import Impact, ImpactState, Watch, Watched
-from service.models.people import ApiToken, ImportProgress, Reviewer, Scope, SignIn
+from service.models.people import ApiToken, ImportProgress, KnownAddress, Reviewer, Scope, SignIn, SignInTry, TryKind
 from service.models.published import Article, ArticleStatus, ArticleVersion, Publication, PublicationState, SinkCursor
 from service.models.pulled import PullCursor
-from service.models.received import Conversation, Delivery, DeliveryCount, DeliveryState, Feedback, Turn
+from service.models.received import Conversation, Delivery, DeliveryCount, DeliveryState, Feedback, ForgottenBecause, Turn
 from service.models.reviewed import Draft, ItemState, ReviewItem, RootCause, Round, Skip, Verdict, VerdictLabel
 from service.models.scored import Evidence, Example, Exchange, LiveModel, Model, PlatformHistory, Vector
 from service.models.searched import SavedFilter, Searchable, SearchRequest
@@ -26,10 +26,12 @@ __all__ = [
     "Example",
     "Exchange",
     "Feedback",
+    "ForgottenBecause",
     "Impact",
     "ImpactState",
     "ImportProgress",
     "ItemState",
+    "KnownAddress",
     "KnownItem",
     "LiveModel",
     "Mention",
@@ -51,8 +53,10 @@ __all__ = [
     "Searchable",
     "SecondLook",
     "SignIn",
+    "SignInTry",
     "SinkCursor",
     "Skip",
+    "TryKind",
     "Turn",
     "Vector",
     "Verdict",

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Boolean, Column, ForeignKey, Text, false
+from sqlalchemy import Boolean, Column, ForeignKey, Text, false, text
 from sqlmodel import Field
 
 from service.db import Json, UtcDateTime
@@ -27,3 +27,8 @@ def json_column(**kwargs: Any) -> Any:
 
 def parent_column(target: str, **kwargs: Any) -> Any:
     return Field(sa_column=Column(ForeignKey(target, ondelete="CASCADE"), **{"nullable": False, "index": True, **kwargs}))
+
+
+def partial(condition: str) -> dict[str, Any]:
+    """Arguments of an index over the rows that meet the condition."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}

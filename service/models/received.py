@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Column, Index, Integer, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from service.models.columns import flag_column, json_column, parent_column, text_column, time_column
+from service.models.columns import flag_column, json_column, parent_column, partial, text_column, time_column
 
 
 class DeliveryState(StrEnum):
@@ -17,6 +17,8 @@ class DeliveryState(StrEnum):
     """Spans of a trace whose root has not come: the body holds their facts."""
     traced = "traced"
     """A trace that was told; its spans' facts are kept for those that come late."""
+    forgotten = "forgotten"
+    """It could not be read, and its body is gone with what is forgotten."""
 
 
 class Delivery(SQLModel, table=True):
@@ -34,10 +36,20 @@ class Delivery(SQLModel, table=True):
     body: bytes | None = Field(sa_column=Column(LargeBinary()))
 
 
+class ForgottenBecause(StrEnum):
+    """Why a conversation's words are gone. Of one that is only old, what is said later is taken in; of the others, nothing."""
+
+    age = "age"
+    request = "request"
+    platform = "platform"
+
+
 class Conversation(SQLModel, table=True):
     """A stored dialogue. `due_at` wakes scoring; `revision` grows with every change, so that a late turn is noticed.
 
     `searchable_revision`: the one that search knows; what differs is due to be indexed (service/searching/index.py).
+    `last_event_at`: when anything was last said or rated in it, as the platform told it, else as it came. `forgotten_at`: since
+    then its words are gone (service/forgetting).
     """
 
     __tablename__ = "conversation"
@@ -49,6 +61,8 @@ class Conversation(SQLModel, table=True):
             sqlite_where=text("searchable_revision <> revision"),
             postgresql_where=text("searchable_revision <> revision"),
         ),
+        Index("ix_conversation_last_event", "last_event_at", **partial("forgotten_at IS NULL")),
+        Index("ix_conversation_forgotten", "forgotten_at", **partial("forgotten_at IS NOT NULL")),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -65,6 +79,9 @@ class Conversation(SQLModel, table=True):
     scored_at: datetime | None = time_column()
     due_at: datetime | None = time_column(index=True)
     claimed_until: datetime | None = time_column()
+    last_event_at: datetime | None = time_column()
+    forgotten_at: datetime | None = time_column()
+    forgotten_because: str | None = None
 
 
 class Turn(SQLModel, table=True):
@@ -83,7 +100,7 @@ class Turn(SQLModel, table=True):
     intent: dict[str, Any] | None = json_column()
     retrieval: list[dict[str, Any]] | None = json_column()
     details: dict[str, Any] = json_column(nullable=False)
-    removed: bool = flag_column("the platform deleted it: no text is left, and scoring passes it over")
+    removed: bool = flag_column("the platform deleted it, or it is forgotten: no text is left, and scoring passes it over")
 
 
 class Feedback(SQLModel, table=True):
@@ -102,6 +119,7 @@ class Feedback(SQLModel, table=True):
     at: datetime | None = time_column()
     details: dict[str, Any] = json_column(nullable=False)
     withdrawn: bool = flag_column("the user took it back: it says nothing, and no page shows it")
+    forgotten: bool = flag_column("its words are gone, and no telling brings them back; the rating stays")
 
 
 class DeliveryCount(SQLModel, table=True):

@@ -7,11 +7,7 @@ from typing import Any
 from sqlalchemy import Column, ForeignKey, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from service.models.columns import flag_column, json_column, parent_column, text_column, time_column
-
-
-def _where(condition: str) -> dict[str, Any]:
-    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+from service.models.columns import flag_column, json_column, parent_column, partial, text_column, time_column
 
 
 class ItemState(StrEnum):
@@ -68,9 +64,9 @@ class ReviewItem(SQLModel, table=True):
         Index("ix_review_item_oldest", "state", "strategy", "id"),
         Index("ix_review_item_age", "state", "created_at", "id", "priority"),
         # Only the few items that are held, or assigned: SQLite would else think that all are, and read the whole queue.
-        Index("ix_review_item_held", "reviewer_id", "state", "claimed_until", **_where("claimed_until IS NOT NULL")),
+        Index("ix_review_item_held", "reviewer_id", "state", "claimed_until", **partial("claimed_until IS NOT NULL")),
         Index(
-            "ix_review_item_assigned", "assigned_to", "state", text("priority DESC"), "id", **_where("assigned_to IS NOT NULL")
+            "ix_review_item_assigned", "assigned_to", "state", text("priority DESC"), "id", **partial("assigned_to IS NOT NULL")
         ),
     )
 

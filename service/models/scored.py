@@ -7,7 +7,7 @@ from sqlalchemy import Column, ForeignKey, Index, LargeBinary, String, UniqueCon
 from sqlmodel import Field, SQLModel
 
 from service.db import Embedding
-from service.models.columns import json_column, parent_column, text_column, time_column
+from service.models.columns import flag_column, json_column, parent_column, partial, text_column, time_column
 
 _SUSPECTED = text("suspected IS NOT NULL")
 
@@ -60,12 +60,19 @@ class Exchange(SQLModel, table=True):
     )
     created_at: datetime = time_column(nullable=False)
     scored_at: datetime = time_column(nullable=False)
-    reviewed: bool = Field(default=False, description="an item exists: acquisition passes it over")
+    reviewed: bool = Field(default=False, description="an item exists, or it is forgotten: acquisition passes it over")
+    forgotten: bool = flag_column("its words are gone: only what numbers are made of is left")
 
 
 class Evidence(SQLModel, table=True):
+    """What a signal found. `other_id`: the exchange of another conversation whose answer it quotes."""
+
     __tablename__ = "evidence"
-    __table_args__ = (UniqueConstraint("exchange_id", "name"), Index("ix_evidence_name", "name", "probability"))
+    __table_args__ = (
+        UniqueConstraint("exchange_id", "name"),
+        Index("ix_evidence_name", "name", "probability"),
+        Index("ix_evidence_other", "other_id", **partial("other_id IS NOT NULL")),
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     exchange_id: int = parent_column("exchange.id", index=False)
@@ -75,6 +82,7 @@ class Evidence(SQLModel, table=True):
     turn_ids: list[str] = json_column(nullable=False)
     note: str = text_column(nullable=False)
     detail: dict[str, Any] = json_column(nullable=False)
+    other_id: int | None = None
 
 
 class Example(SQLModel, table=True):

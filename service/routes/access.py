@@ -4,18 +4,21 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
+import structlog
 from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
+from sqlalchemy.exc import OperationalError
 from sqlmodel import Session
 from starlette.routing import BaseRoute
 
-from service import auth
+from service import auth, tokens
 from service.auth import Identity
 from service.db import Database
 from service.errors import Forbidden, NotSignedIn
 from service.models import Scope
 from service.settings import Settings
 
+log = structlog.get_logger()
 COOKIE = "triage_session"
 # The only ones of our FastAPI routes that answer without an identity; webhooks prove themselves by their signature.
 PUBLIC = {"/sign-in", "/health", "/ready"}
@@ -71,16 +74,41 @@ async def authenticate(request: Request) -> None:
 def _identify(request: Request) -> Identity:
     db: Database = request.app.state.db
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    with db.read() as session:
-        if scheme.lower() == "bearer" and token:
-            identity = auth.by_token(session, token.strip())
-        elif cookie := request.cookies.get(COOKIE):
+    identity = None
+    if scheme.lower() == "bearer" and token:
+        identity = program_of(db, token.strip(), _now())
+    elif cookie := request.cookies.get(COOKIE):
+        with db.read() as session:
             identity = auth.by_cookie(session, cookie, _now())
-        else:
-            identity = None
+        _note(db, identity, auth.note_use, cookie, _now())
     if identity is None:
-        raise NotSignedIn("sign in, or send an API token as 'Authorization: Bearer …'")
+        raise NotSignedIn("sign in, or send an API token that is valid as 'Authorization: Bearer …'")
     return identity
+
+
+def program_of(db: Database, token: str, now: datetime) -> Identity | None:
+    """The program whose token this is, as `tokens.by_token` says; its use is noted."""
+    with db.read() as session:
+        identity = tokens.by_token(session, token, now)
+    _note(db, identity, tokens.note_use, token, now)
+    return identity
+
+
+def _note(
+    db: Database, identity: Identity | None, note: Callable[[Session, str, datetime], None], token: str, now: datetime
+) -> None:
+    if identity is None or not identity.note_use:
+        return
+    try:
+        with db.write() as session:
+            note(session, token, now)
+    except OperationalError as error:  # who only reads need not wait for a database that cannot be written
+        log.warning("use_not_noted", error=type(error).__name__)
+
+
+def wants_page(request: Request) -> bool:
+    """A browser asks, so that errors are pages too."""
+    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(("/api/", "/hooks/"))
 
 
 def needs(scope: Scope) -> Callable[[Request], Identity]:

@@ -9,7 +9,7 @@ from pydantic import Field
 from sqlmodel import Session
 
 from connectors.events import events_of
-from service import articles, claims, clusters, hand_picked, queue, review, undo
+from service import articles, claims, clusters, feed, hand_picked, queue, review, undo
 from service.db import Database
 from service.errors import Conflict, LeaseLost, NotFound
 from service.filters import QueueFilter
@@ -42,7 +42,6 @@ from service.routes.api_models import (
     WhyIn,
 )
 from service.team import opinions
-from service.team import undo as team_undo
 from service.told import gather
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
@@ -131,7 +130,7 @@ def send_back(item_id: int, why: ReasonIn, request: Request, session: WriteSessi
 def undo_item(item_id: int, request: Request, session: WriteSession, now: Now, reviewer: ReviewerId) -> ClaimOut:
     """Take back your own last decision before any of it goes out: the item is yours again, what you decided is its draft."""
     sinks = list(settings_of(request).sinks)
-    claim = team_undo.undo(session, item_id, reviewer, sinks, now, _lease(request), undo_time_of(request))
+    claim = undo.undo(session, item_id, reviewer, sinks, now, _lease(request), undo_time_of(request))
     return ClaimOut.model_validate(claim)
 
 
@@ -188,7 +187,7 @@ def article_changes(
 ) -> ChangesOut:
     """Every article version once, in order, from a cursor on: for knowledge bases that pull. Drafts are left out."""
     grace = undo_time_of(request)
-    page, cursor, more = articles.changes_after(session, after, limit, now - grace - undo.FEED_WAITS if grace else None)
+    page, cursor, more = feed.changes_after(session, after, limit, now - grace - undo.FEED_WAITS if grace else None)
     return ChangesOut(changes=[_change(article, version) for article, version in page], cursor=cursor, more=more)
 
 
@@ -320,5 +319,5 @@ def _change(article: Article, version: ArticleVersion) -> ChangeOut:
         status=version.status,
         origin=version.origin,
         changed_at=version.changed_at,
-        cursor=articles.write_cursor(version.id or 0),
+        cursor=feed.write_cursor(version.id or 0),
     )

@@ -6,14 +6,16 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from service import impact, queue, review, settle
+from service.clusters import MOST_LISTED
 from service.errors import Invalid
 from service.models import Article
 from service.queue import Detail
 from service.routes.access import Now, ReadSession, ReviewerId, WriteSession
 from service.routes.page_base import FOR_REVIEWERS, Id, Only, database_of, see, templates
-from service.views.cluster import preview_shown
+from service.views.cluster import cluster_shown, preview_shown
 from service.views.forms import ArticleForm, DecisionForm
 from service.views.impact import impact_shown
+from service.views.items import actions_of
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 Decided = Annotated[DecisionForm, Form()]
@@ -28,9 +30,25 @@ def preview(request: Request, item_id: Id, form: Decided, me: ReviewerId, now: N
             review.save_draft(session, item_id, me, form.kept(), now)
         return see(f"/items/{item_id}", only, anchor="settles", fence=form.fence)
     with db.read() as session:
-        detail = queue.detail(session, item_id, me, now)
+        detail = queue.detail(session, item_id, me, now, form.look_alikes())
     shown = preview_shown(detail.cluster, detail.exchange.question, detail.articles, form)
     return templates.TemplateResponse(request, "_cluster_preview.html", {"preview": shown})
+
+
+@router.post("/items/{item_id}/look-alikes")
+def more_look_alikes(request: Request, item_id: Id, form: Decided, me: ReviewerId, now: Now, only: Only) -> Response:
+    """More of them, with what is ticked so far. Without script the form is kept as a draft and the page shows them."""
+    db = database_of(request)
+    most = form.look_alikes() + MOST_LISTED
+    if not _by_script(request):
+        with db.write() as session:
+            review.save_draft(session, item_id, me, form.kept(), now)
+        return see(f"/items/{item_id}", only, anchor="settles", fence=form.fence, alike=most)
+    with db.read() as session:
+        detail = queue.detail(session, item_id, me, now, most)
+    shown = cluster_shown(detail.cluster, detail.exchange.question, detail.articles, form)
+    context = {"cluster": shown, "actions": actions_of(item_id, only)}
+    return templates.TemplateResponse(request, "_cluster.html", context)
 
 
 @router.post("/items/{item_id}/impact")
@@ -41,7 +59,7 @@ def item_impact(request: Request, item_id: Id, form: Decided, me: ReviewerId, no
         review.save_draft(session, item_id, me, form.kept(), now)
     try:
         with db.read() as session:
-            draft = _draft(queue.detail(session, item_id, me, now), form)
+            draft = _draft(queue.detail(session, item_id, me, now, form.look_alikes()), form)
         with db.write() as session:
             key = impact.ask(session, draft, now)
     except Invalid:

@@ -8,16 +8,17 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from sqlmodel import Session
 
-from service import claims, clusters, queue, review
+from service import claims, clusters, queue, review, undo
 from service import impact as foreseen
 from service.claims import Claim
-from service.errors import Forbidden, LeaseLost, NotFound, TriageError
+from service.clusters import MOST_LISTED
+from service.errors import Forbidden, Gone, LeaseLost, NotFound, TriageError
 from service.filters import QueueFilter
+from service.made_ahead import mark_of
 from service.models import ItemState
 from service.routes.access import Now, ReadSession, ReviewerId, WriteSession, settings_of, undo_time_of
 from service.routes.page_base import Fence, Id, Only, database_of, lease_of, see, templates
 from service.team import beside, opinions
-from service.team import undo as team_undo
 from service.views.cluster import settled_shown, with_settled
 from service.views.forms import MOST_ID, DecisionForm, Typed, from_draft
 from service.views.impact import impact_shown
@@ -43,12 +44,13 @@ def item_page(
     said: str = "",
     impact: str | None = None,
     looked: Annotated[int, Query(ge=0, le=MOST_ID)] = 0,
+    alike: Annotated[int, Query(ge=1, le=MOST_ID)] = MOST_LISTED,
 ) -> Response:
-    detail = queue.detail(session, item_id, me, now)
+    detail = queue.detail(session, item_id, me, now, alike)
     notice = SAID.get(said)
     if fence is not None and detail.item.state == ItemState.open and not is_mine(detail, me, now) and not notice:
         notice = "Your time with this item is over. What you typed is kept as your draft."
-    left = team_undo.seconds_left(session, after, me, now, undo_time_of(request)) if after else None
+    left = undo.seconds_left(session, after, me, now, undo_time_of(request)) if after else None
     context = item_shown(detail, me, now, only, from_draft(detail.draft), settings_of(request))
     context |= beside_shown(beside.read(session, item_id, me, now), item_id, only)
     context |= {"said": notice, "done": before_shown(after, said, left, only), "error": None}
@@ -79,13 +81,19 @@ def decide(request: Request, item_id: Id, form: Decided, me: ReviewerId, now: No
             opinions.decide(session, item_id, me, form.fence, form.decision(), sinks, now, undo_time_of(request))
             settled = settled_shown(clusters.settled_with(session, item_id))["settled_told"]
             following = _following(session, request, me, now, only)
+            mark = mark_of(session, following.item_id, me) if following else None
     except TriageError as error:
-        with db.write() as session:
-            review.save_draft(session, item_id, me, form.kept(), now)
+        if not isinstance(error, Gone):  # of what is forgotten no draft is kept
+            with db.write() as session:
+                review.save_draft(session, item_id, me, form.kept(), now)
         if _by_script(request):
             raise
-        return _refused(request, item_id, me, now, only, form, error)
-    return _next(request, following, only, item_id, "saved", settled)
+        return _refused(request, item_id, me, now, only, None if isinstance(error, Gone) else form, error)
+    if _by_script(request):
+        until = following.until.isoformat() if following else None
+        there = _after(following, only, item_id, "saved")
+        return JSONResponse({"next": there, "until": until, "settled": settled, "mark": mark})
+    return _next(following, only, item_id, "saved")
 
 
 @router.post("/items/{item_id}/undo")
@@ -93,7 +101,7 @@ def undo_decision(request: Request, item_id: Id, me: ReviewerId, now: Now, only:
     try:
         with database_of(request).write() as session:
             sinks = list(settings_of(request).sinks)
-            mine = team_undo.undo(session, item_id, me, sinks, now, lease_of(request), undo_time_of(request))
+            mine = undo.undo(session, item_id, me, sinks, now, lease_of(request), undo_time_of(request))
     except TriageError as error:
         return _refused(request, item_id, me, now, only, None, error)
     return see(f"/items/{item_id}", only, anchor="decision", fence=mine.fence, said="undone")
@@ -109,6 +117,7 @@ def reserve_next(request: Request, item_id: Id, fence: Fence, me: ReviewerId, no
     if following is None:
         return Response(status_code=204)
     with db.read() as session:
+        mark = mark_of(session, following.item_id, me)
         detail = queue.detail(session, following.item_id, me, now)
         of_team = beside.read(session, following.item_id, me, now)
     context = beside_shown(of_team, following.item_id, only)
@@ -116,7 +125,7 @@ def reserve_next(request: Request, item_id: Id, fence: Fence, me: ReviewerId, no
     grace = settings_of(request).queue.undo_seconds
     context |= {"said": None, "done": before_shown(item_id, "saved", grace, only), "error": None}
     there = _address(following, only, after=item_id)
-    headers = {"Content-Location": there, "Cache-Control": "no-store"}
+    headers = {"Content-Location": there, "Cache-Control": "no-store", "ETag": f'"{mark}"'}
     return templates.TemplateResponse(request, "item.html", context, headers=headers)
 
 
@@ -157,7 +166,7 @@ def release(session: WriteSession, item_id: Id, fence: Fence, me: ReviewerId, on
 @router.post("/items/{item_id}/skip")
 def skip(request: Request, session: WriteSession, item_id: Id, fence: Fence, me: ReviewerId, now: Now, only: Only) -> Response:
     claims.skip(session, item_id, me, fence, now)
-    return _next(request, _following(session, request, me, now, only), only, item_id, "skipped")
+    return _next(_following(session, request, me, now, only), only, item_id, "skipped")
 
 
 @router.post("/items/{item_id}/not-reviewable")
@@ -172,7 +181,7 @@ def not_reviewable(
     reason: Annotated[Typed, Form()] = "",
 ) -> Response:
     claims.not_reviewable(session, item_id, me, fence, reason, now)
-    return _next(request, _following(session, request, me, now, only), only, item_id, "not_reviewable")
+    return _next(_following(session, request, me, now, only), only, item_id, "not_reviewable")
 
 
 @router.post("/items/{item_id}/send-back")
@@ -205,17 +214,16 @@ def _address(following: Claim, only: QueueFilter, **more: int | str) -> str:
     return address(f"/items/{following.item_id}", only, fence=following.fence, **more)
 
 
-def _next(request: Request, following: Claim | None, only: QueueFilter, done: int, said: str, settled: str = "") -> Response:
-    """On to the next item; to the queue where there is none. `settled`: what became of the look-alikes, for the script."""
+def _next(following: Claim | None, only: QueueFilter, done: int, said: str) -> Response:
+    return see(_after(following, only, done, said), anchor="flagged" if following else "")
+
+
+def _after(following: Claim | None, only: QueueFilter, done: int, said: str) -> str:
+    """Where to go on: the next item, or the queue where there is none."""
     if following is None:
-        there = address("/queue", only, said="saved_none" if said == "saved" else said, after=done)
-    else:
-        more = {"after": done} if said == "saved" else {"after": done, "said": said}
-        there = _address(following, only, **more)
-    if _by_script(request):
-        until = following.until.isoformat() if following else None
-        return JSONResponse({"next": there, "until": until, "settled": settled})
-    return see(there, anchor="flagged" if following else "")
+        return address("/queue", only, said="saved_none" if said == "saved" else said, after=done)
+    more = {"after": done} if said == "saved" else {"after": done, "said": said}
+    return _address(following, only, **more)
 
 
 def _refused(
@@ -223,7 +231,7 @@ def _refused(
 ) -> Response:
     """The item's page with what is wrong, and what was typed."""
     with database_of(request).read() as session:
-        detail = queue.detail(session, item_id, me, now)
+        detail = queue.detail(session, item_id, me, now, form.look_alikes() if form else MOST_LISTED)
         of_team = beside.read(session, item_id, me, now)
     context = beside_shown(of_team, item_id, only)
     context |= item_shown(detail, me, now, only, form or from_draft(detail.draft), settings_of(request))

@@ -20,10 +20,12 @@ from connectors.otlp import reader, wire
 from connectors.otlp.reader import Export
 from connectors.otlp.spans import fitting_id
 from connectors.otlp.wire import Encoding
-from service import auth, traces
+from service import traces
+from service.auth import Identity
 from service.db import Database
 from service.models import Scope
 from service.privacy import Redact
+from service.routes.access import program_of
 
 log = structlog.get_logger()
 SOURCE_HEADER = "x-triage-source"
@@ -97,9 +99,8 @@ class Otlp:
             log.warning("export_in_part", source=source, rejected=rejected, reason=told)
         return Response(answer(rejected, told, encoding), media_type=wire.MEDIA_TYPES[encoding])
 
-    def _identify(self, token: str) -> auth.Identity | None:
-        with self._db.read() as session:
-            return auth.by_token(session, token)
+    def _identify(self, token: str) -> Identity | None:
+        return program_of(self._db, token, datetime.now(UTC))
 
     def _accept(
         self, body: bytes, compression: str, encoding: Encoding, read: Callable[[bytes, Encoding], Export], source: str

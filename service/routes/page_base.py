@@ -1,8 +1,6 @@
 """What the pages' routes share: templates, the kinds of parameters, where a redirect goes."""
 
-import hashlib
 from datetime import timedelta
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +10,7 @@ from fastapi.responses import RedirectResponse
 from fastapi.templating import Jinja2Templates
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from service.assets import asset, scripts
 from service.db import Database
 from service.filters import QueueFilter
 from service.models import Scope
@@ -21,13 +20,6 @@ from service.views.words import address, sentence
 
 HERE = Path(__file__).resolve().parent.parent
 PAGE_SIZE = 50
-
-
-@cache
-def _asset(name: str) -> str:
-    """The address of a static file, new with its content: browsers may keep it for long and never show a stale one."""
-    digest = hashlib.sha256((HERE / "static" / name).read_bytes()).hexdigest()
-    return f"/static/{name}?v={digest[:12]}"
 
 
 def _who(request: Request) -> dict[str, Any]:
@@ -46,7 +38,7 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_environment.globals["asset"] = _asset
+_environment.globals |= {"asset": asset, "scripts": scripts}
 templates = Jinja2Templates(env=_environment, context_processors=[_who])
 
 

@@ -4,79 +4,71 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Path as PathParam
 from fastapi.security import HTTPBearer
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
+from service.auth import Identity
 from service.db import Database
-from service.models import ItemState, Scope, VerdictLabel
-from service.routes.access import Now, needs
+from service.models import Scope
+from service.routes.access import Now, ReadSession, ReviewerId, WriteSession, needs
 from service.searching import find as search
 from service.searching.fields import By, read_fields
-from service.searching.results import FoundExchange, Result, results
+from service.searching.results import results
+from service.searching.saved import Saved, delete_filter, filter_of_id, over, save_filter, saved_filters
+from service.searching.shapes import FoundOut, told
+from service.views.forms import MOST_ID
 from service.views.search import SearchForm
 
 router = APIRouter(
     prefix="/api/v1",
     tags=["search"],
     responses={
+        400: {"description": "The body cannot be read."},
         401: {"description": "No valid token."},
-        403: {"description": "The token lacks the scope."},
+        403: {"description": "The token lacks the scope, or acts for no reviewer where filters are asked for."},
+        404: {"description": "There is no such filter, or it is somebody else's."},
         422: {"description": "A field holds what it cannot mean, or the cursor is of another search."},
     },
     dependencies=[Depends(HTTPBearer(auto_error=False))],
 )
 
 
-class SearchIn(SearchForm):
-    """What the page's form holds; empty means any."""
+Id = Annotated[int, PathParam(ge=1, le=MOST_ID)]
 
+
+class SearchIn(SearchForm):
+    """What the page's form holds; empty means any. `filter`: the id of a saved one, whose fields those given here replace."""
+
+    filter: Annotated[int | None, Query(ge=1, le=MOST_ID)] = None
     limit: Annotated[int, Query(ge=1, le=100)] = 25
     cursor: Annotated[str, Query(max_length=100)] = ""
 
 
-class QuoteOut(BaseModel):
-    """Part of a turn (or of a rating's comment, without `turn_id`) in pieces: text, and whether it was searched for."""
+class FilterFields(SearchForm):
+    """A search without its page."""
 
-    turn_id: str | None
-    role: str | None
-    pieces: list[tuple[str, bool]]
+    model_config = ConfigDict(extra="forbid")
 
 
-class RaisedOut(BaseModel):
-    name: str
-    probability: float
+class FilterIn(BaseModel):
+    """`query`: a search's fields, each as text; those that ask for nothing may be left out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(max_length=1000)
+    query: FilterFields
+    shared: bool = False
 
 
-class FoundExchangeOut(BaseModel):
-    """`id` is what `POST /exchanges/{id}/review` takes."""
-
+class FilterOut(BaseModel):
     id: int
-    turn_id: str
-    question: str
-    answer: str
-    intent: str | None
-    priority: float
-    similarity: float | None
-    raised: list[RaisedOut]
-    item_id: int | None
-    item_state: ItemState | None
-    verdict: VerdictLabel | None
-
-
-class FoundOut(BaseModel):
-    """At most three exchanges that meet the search; `more_exchanges` says how many others there are."""
-
-    conversation_id: str
-    source: str
-    channel: str | None
-    began_at: datetime
-    has_feedback: bool
-    turns: int
-    opening: str
-    quotes: list[QuoteOut]
-    exchanges: list[FoundExchangeOut]
-    more_exchanges: int
-    page: str
+    name: str
+    query: dict[str, str]
+    shared: bool
+    mine: bool
+    owner: str
+    created_at: datetime
 
 
 class SearchOut(BaseModel):
@@ -90,16 +82,25 @@ class SearchOut(BaseModel):
     by: By
 
 
-@router.get("/search", dependencies=[Depends(needs(Scope.review))])
-def find_conversations(request: Request, given: Annotated[SearchIn, Query()], now: Now) -> SearchOut:
+@router.get("/search")
+def find_conversations(
+    request: Request,
+    given: Annotated[SearchIn, Query()],
+    now: Now,
+    identity: Annotated[Identity, Depends(needs(Scope.review))],
+) -> SearchOut:
     """Conversations by words or meaning and by what is known of them. Continue with `cursor`."""
     db: Database = request.app.state.db
-    wanted = read_fields(given.model_dump(exclude={"limit", "cursor"}))
+    fields = given.model_dump(exclude={"filter", "limit", "cursor"})
+    if given.filter is not None:
+        with db.read() as session:
+            fields = over(filter_of_id(session, given.filter, identity.reviewer_id), fields)
+    wanted = read_fields(fields)
     found = search.find(db, wanted, given.cursor or None, given.limit, now, request.app.state.redact)
     with db.read() as session:
         shown = results(session, wanted, found)
     return SearchOut(
-        conversations=[_found(one) for one in shown],
+        conversations=[told(one) for one in shown],
         count=found.count,
         more_than_count=found.more,
         cursor=found.cursor,
@@ -108,33 +109,29 @@ def find_conversations(request: Request, given: Annotated[SearchIn, Query()], no
     )
 
 
-def _found(one: Result) -> FoundOut:
-    return FoundOut(
-        conversation_id=one.external_id,
-        source=one.source,
-        channel=one.channel,
-        began_at=one.began_at,
-        has_feedback=one.has_feedback,
-        turns=one.turns,
-        opening=one.opening,
-        quotes=[QuoteOut(turn_id=place.turn_id, role=place.role, pieces=place.pieces) for place in one.places],
-        exchanges=[_exchange(exchange) for exchange in one.exchanges],
-        more_exchanges=one.more_exchanges,
-        page=f"/conversations/{one.conversation_id}",
-    )
+@router.get("/search/filters")
+def list_filters(session: ReadSession, me: ReviewerId) -> list[FilterOut]:
+    """Your saved filters, then those that others share; by name."""
+    return [_filter(one) for one in saved_filters(session, me)]
 
 
-def _exchange(one: FoundExchange) -> FoundExchangeOut:
-    return FoundExchangeOut(
-        id=one.id,
-        turn_id=one.turn_id,
-        question=one.question,
-        answer=one.answer,
-        intent=one.intent,
-        priority=one.priority,
-        similarity=one.alike,
-        raised=[RaisedOut(name=name, probability=probability) for name, probability in one.raised],
-        item_id=one.item_id,
-        item_state=one.item_state,
-        verdict=VerdictLabel(one.verdict) if one.verdict else None,
-    )
+@router.post("/search/filters", status_code=201)
+def make_filter(session: WriteSession, me: ReviewerId, given: FilterIn, now: Now) -> FilterOut:
+    """Keep a search under a name; your own filter of that name is replaced."""
+    return _filter(filter_of_id(session, save_filter(session, me, given.name, given.query.model_dump(), given.shared, now), me))
+
+
+@router.get("/search/filters/{filter_id}")
+def read_filter(session: ReadSession, me: ReviewerId, filter_id: Id) -> FilterOut:
+    """One of yours, or one that is shared. Search with it: `GET /search?filter=ID`."""
+    return _filter(filter_of_id(session, filter_id, me))
+
+
+@router.delete("/search/filters/{filter_id}", status_code=204)
+def remove_filter(session: WriteSession, me: ReviewerId, filter_id: Id) -> None:
+    """Delete one of yours."""
+    delete_filter(session, filter_id, me)
+
+
+def _filter(one: Saved) -> FilterOut:
+    return FilterOut.model_validate(one, from_attributes=True)

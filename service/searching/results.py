@@ -9,9 +9,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import aliased, load_only
 from sqlmodel import Session, col
 
+from service.conversations import in_order
 from service.filters import RAISED
 from service.models import Conversation, Evidence, Exchange, Feedback, ItemState, ReviewItem, Searchable, Turn, Verdict
-from service.queue import in_order
 from service.search_words import Piece, Term, read_question, snippet, terms_in
 from service.searching.conditions import listed, of_exchange
 from service.searching.fields import By, Wanted

@@ -11,6 +11,7 @@ from service import calibration, review, settle
 from service.claims import reason_of
 from service.db import changed
 from service.errors import Conflict, Forbidden, NotFound
+from service.forgetting.forget import is_forgotten, refuse_forgotten
 from service.models import ItemState, Reviewer, ReviewItem, Verdict
 from service.review import Decision
 
@@ -24,7 +25,11 @@ def current(session: Session, item_id: int) -> Verdict | None:
 
 def may_amend(session: Session, item: ReviewItem, reviewer_id: int) -> Verdict | None:
     """The verdict that this reviewer may amend: their own, or as an admin anybody's; None where there is none."""
-    if item.state != ItemState.done or calibration.veil(session, item, reviewer_id) is not None:
+    if (
+        item.state != ItemState.done
+        or is_forgotten(session, item.id or 0)
+        or calibration.veil(session, item, reviewer_id) is not None
+    ):
         return None
     verdict = current(session, item.id or 0)
     if verdict is None or verdict.reviewer_id == reviewer_id:
@@ -47,10 +52,13 @@ def amend(
         `verdict_id` does not count any more: look at the item again.
     Invalid
         There is no reason, or the decision contradicts itself.
+    Gone
+        The item's conversation is forgotten.
     """
     item = session.get(ReviewItem, item_id)
     if item is None:
         raise NotFound(f"there is no item {item_id}")
+    refuse_forgotten(session, item_id)
     why = reason_of(reason)
     review.check(decision)
     counts = current(session, item_id)

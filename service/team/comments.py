@@ -10,6 +10,7 @@ from sqlmodel import Session, col
 from service import calibration
 from service.db import changed, insert_into
 from service.errors import Invalid, NotFound
+from service.forgetting.forget import refuse_forgotten
 from service.models import Comment, ItemState, Mention, Opinion, OpinionKind, Reviewer, ReviewItem
 
 MOST_TEXT = 5000
@@ -39,12 +40,15 @@ def add_comment(session: Session, item_id: int, reviewer_id: int, text: str, key
         The text is empty or too long.
     NotFound
         There is no such item.
+    Gone
+        Its conversation is forgotten.
     """
     said = text.strip()
     if not said or len(said) > MOST_TEXT:
         raise Invalid(f"text: write 1 to {MOST_TEXT} characters")
     if session.get(ReviewItem, item_id) is None:
         raise NotFound(f"there is no item {item_id}")
+    refuse_forgotten(session, item_id)
     insert = insert_into(session, Comment).values(item_id=item_id, reviewer_id=reviewer_id, key=key, text=said, at=now)
     added = session.execute(insert.on_conflict_do_nothing().returning(col(Comment.id))).scalar()
     if added is None:

@@ -88,7 +88,7 @@ def save_queue(session: Session, content: QueueContent, now: datetime, queue_id:
     try:
         session.flush()
     except IntegrityError as error:
-        raise Conflict(f"name: there is a queue '{queue.name}' already") from error
+        raise Conflict(f"name: there is a queue '{content.name.strip()}' already") from error
     return queue
 
 

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from service.clusters import Alike, Cluster, Free, Settled
-from service.errors import Invalid
+from service.clusters import LEAST_ALIKE, MOST_LISTED, Alike, Cluster, Free, Settled
 from service.models import Exchange, VerdictLabel
 from service.queue import Nearest
-from service.settle import variants
+from service.settle import MOST_SETTLED, variants
 from service.views.forms import DecisionForm
 from service.views.words import SIGNALS, VERDICT_NAMES, anchor_of, clip, fold, moment, percent
 
@@ -19,26 +18,48 @@ def cluster_shown(found: Cluster, asked: str, articles: Sequence[Nearest], form:
     """None where there are no look-alikes. `asked`: the item's own question."""
     if not found.alike:
         return None
-    rows = [_row(one, form) for one in found.alike]
-    rest = f"{found.more:,} more of the cluster {'is' if found.more == 1 else 'are'} not listed." if found.more else None
+    ticked = ticked_in(found, form)
+    rows = [_row(one, one.exchange.id in ticked) for one in found.alike]
     return {
-        "count": f"{len(rows):,}",
+        "told": f"the first {len(rows):,} that ask the same" if found.more else f"{len(rows):,} ask the same",
         "rows": rows[:_AT_ONCE],
         "folded": rows[_AT_ONCE:],
-        "rest": rest,
+        "open": len(rows) > MOST_LISTED,
+        "listed": " ".join(row["id"] for row in rows),
+        "more": f"List {min(found.more, MOST_LISTED)} more" if found.more else None,
+        "rest": _rest(found),
         "preview": preview_shown(found, asked, articles, form),
     }
 
 
-def _row(one: Alike, form: DecisionForm) -> dict[str, Any]:
+def ticked_in(found: Cluster, form: DecisionForm) -> set[int]:
+    """Ids of the look-alikes that are ticked: as the form has them, and as at first where it did not show them yet."""
+    typed, shown = {*form.settles, *form.settles_failing}, set(form.listed.split())
+    ticked: set[int] = set()
+    for one in found.alike:
+        key = str(one.exchange.id)
+        known = form.settling and (not shown or key in shown)
+        if key in typed if known else (one.same_answer or one.same_reason) and len(ticked) < MOST_SETTLED:
+            ticked.add(one.exchange.id or 0)
+    return ticked
+
+
+def _rest(found: Cluster) -> str | None:
+    """What of the cluster is not in the list."""
+    told = []
+    if found.more:
+        told.append(f"{found.more:,} more of the cluster {'is' if found.more == 1 else 'are'} not listed yet.")
+    if found.apart:
+        told.append(f"{found.apart:,} ask{'s' if found.apart == 1 else ''} something else: less than {LEAST_ALIKE:.0%} alike.")
+    return " ".join(told) or None
+
+
+def _row(one: Alike, ticked: bool) -> dict[str, Any]:
     exchange = one.exchange
-    key = str(exchange.id)
-    other_answer = one.same_reason and not one.same_answer
-    ticked = key in (*form.settles, *form.settles_failing) if form.settling else one.same_answer or one.same_reason
     return {
-        "id": key,
+        "id": str(exchange.id),
         # A good answer is never closed with a bad one, nor the other way round, without somebody ticking it.
-        "name": "settles_failing" if other_answer else "settles",
+        "name": "settles_failing" if _has_other_answer(one) else "settles",
         "ticked": ticked and one.free == Free.free,
         "free": one.free == Free.free,
         "question": clip(exchange.question, 200),
@@ -50,6 +71,11 @@ def _row(one: Alike, form: DecisionForm) -> dict[str, Any]:
         "href": f"/conversations/{exchange.conversation_id}#{anchor_of(exchange.turn_id)}",
         "item": one.item.id if one.item else None,
     }
+
+
+def _has_other_answer(one: Alike) -> bool:
+    """Another answer, flagged for the same reason: a failing verdict alone settles it."""
+    return one.same_reason and not one.same_answer
 
 
 def _why(one: Alike) -> str:
@@ -64,11 +90,11 @@ def _why(one: Alike) -> str:
 
 def preview_shown(found: Cluster, asked: str, articles: Sequence[Nearest], form: DecisionForm) -> dict[str, Any]:
     """What saving the form would do to the look-alikes."""
-    try:
-        wanted = set(form.settled()) if form.settling else _by_default(found, form)
-    except Invalid:
-        wanted = set()
-    free = [one for one in found.alike if one.exchange.id in wanted and one.free == Free.free]
+    ticked = ticked_in(found, form)
+    chosen = [one for one in found.alike if one.exchange.id in ticked and one.free == Free.free]
+    of_answer = form.label in (VerdictLabel.good, VerdictLabel.unclear)
+    free = [one for one in chosen if not (of_answer and _has_other_answer(one))]
+    stay = len(chosen) - len(free)
     items = sum(one.item is not None for one in free)
     closes = " and ".join(
         f"{count} {name}{'' if count == 1 else 's'}{more}"
@@ -76,7 +102,6 @@ def preview_shown(found: Cluster, asked: str, articles: Sequence[Nearest], form:
         if count
     )
     label = f"as “{VERDICT_NAMES[form.label]}”" if form.label in VERDICT_NAMES else "with the verdict that you choose"
-    stay = len(form.settles_failing) if form.label in (VerdictLabel.good, VerdictLabel.unclear) else 0
     gained = _gained([one.exchange.question.strip() for one in free], asked.strip(), articles, form)
     return {
         "closes": f"Closes {closes}, {label}." if free else "Closes this item alone.",
@@ -84,11 +109,6 @@ def preview_shown(found: Cluster, asked: str, articles: Sequence[Nearest], form:
         "gains": f"The article gains {len(gained)} way{'' if len(gained) == 1 else 's'} to ask it:" if gained else None,
         "variants": [clip(one, 200) for one in gained],
     }
-
-
-def _by_default(found: Cluster, form: DecisionForm) -> set[int]:
-    failing = form.label not in (VerdictLabel.good, VerdictLabel.unclear)
-    return {one.exchange.id or 0 for one in found.alike if one.same_answer or (failing and one.same_reason)}
 
 
 def _gained(questions: list[str], asked: str, articles: Sequence[Nearest], form: DecisionForm) -> list[str]:

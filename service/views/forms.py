@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, Field
 
 from service import articles
+from service.clusters import MOST_LISTED
 from service.errors import Invalid
 from service.models import ArticleStatus, RootCause, VerdictLabel
 from service.review import Decision
@@ -38,6 +39,8 @@ class DecisionForm(BaseModel):
     comment: Typed = ""
     settling: Typed = ""
     """Not empty: the form showed look-alikes, so that none ticked means none."""
+    listed: Typed = ""
+    """Ids of the look-alikes that the form showed: those shown since then are ticked as at first."""
     settles: list[Typed] = []
     settles_failing: list[Typed] = []
     """Look-alikes with another answer: settled by a failing verdict alone."""
@@ -85,6 +88,10 @@ class DecisionForm(BaseModel):
             raise Invalid("The form holds a look-alike that it does not offer. Load the page again.")
         return sorted({int(one) for one in ids})
 
+    def look_alikes(self) -> int:
+        """How many the form listed; as many as at first where it listed fewer."""
+        return max(len(self.listed.split()), MOST_LISTED)
+
     def kept(self) -> dict[str, Any]:
         return self.model_dump(exclude={"fence"})
 
@@ -92,13 +99,17 @@ class DecisionForm(BaseModel):
         return any(text.strip() for text in (self.intent, self.question, self.answer, self.comment))
 
 
+_TEXTS = ("label", "intent", "picked", "question", "answer", "article", "comment", "settling", "listed")
+_LISTS = ("causes", "settles", "settles_failing")
+
+
 def from_draft(draft: Mapping[str, Any] | None) -> DecisionForm:
     """A draft may be another program's: what does not fit is passed over."""
     known = draft or {}
-    texts = {name: value for name in ("label", "intent", "picked", "question", "answer", "article", "comment", "settling")
-             if isinstance(value := known.get(name), str)}  # fmt: skip
-    lists = {name: [one for one in value if isinstance(one, str)] for name in ("causes", "settles", "settles_failing")
-             if isinstance(value := known.get(name), list)}  # fmt: skip
+    texts = {name: value for name in _TEXTS if isinstance(value := known.get(name), str)}
+    lists = {
+        name: [one for one in value if isinstance(one, str)] for name in _LISTS if isinstance(value := known.get(name), list)
+    }
     return DecisionForm(**texts, **lists)
 
 

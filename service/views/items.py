@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from service.conversations import Whole
 from service.filters import QueueFilter
 from service.models import Conversation, Exchange, ItemState, Verdict, VerdictLabel
-from service.queue import Counts, Detail, Row, Similar, Whole
+from service.queue import Counts, Detail, Row, Similar
 from service.settings import Settings
 from service.views.cluster import again_shown, cluster_shown, settled_shown
 from service.views.differences import side_by_side
@@ -86,7 +87,7 @@ def line_shown(row: Row, only: QueueFilter, verdicts: Mapping[int, tuple[str, st
         "href": address(f"/items/{row.item.id}", only) + "#flagged",
         "priority": f"{row.item.priority:.2f}",
         "percent": percent(row.item.priority),
-        "question": clip(row.exchange.question, 180) or "(no question: the bot spoke first)",
+        "question": clip(row.exchange.question, 180) or _without_question(row.exchange),
         "answer": clip(row.exchange.answer, 200),
         "why": row.evidence[0].note if chips else sentence(row.item.reason),
         "chips": chips,
@@ -190,16 +191,21 @@ def item_shown(
         "intents": intents_offered(detail, form),
         "question": exchange.question,
         "lease_seconds": settings.queue.lease_seconds,
-        "actions": {
-            name: address(f"/items/{item.id}/{name}", only)
-            for name in (
-                *("claim", "decide", "draft", "release", "skip", "not-reviewable", "send-back", "next", "difference"),
-                *("preview", "impact"),
-            )
-        },
+        "actions": actions_of(item.id or 0, only),
         "queue_href": address("/queue", only),
         "next_action": address("/queue/next", only),
     }
+
+
+def actions_of(item_id: int, only: QueueFilter) -> dict[str, str]:
+    """Where the item's forms go."""
+    names = ("claim", "decide", "draft", "release", "skip", "not-reviewable", "send-back", "next", "difference", "preview",
+             "look-alikes", "impact")  # fmt: skip
+    return {name: address(f"/items/{item_id}/{name}", only) for name in names}
+
+
+def _without_question(exchange: Exchange) -> str:
+    return "(forgotten)" if exchange.forgotten else "(no question: the bot spoke first)"
 
 
 def _similar_shown(exchange: Exchange, one: Similar) -> dict[str, Any]:
@@ -276,7 +282,7 @@ def conversation_shown(whole: Whole, turn_id: str) -> dict[str, Any]:
     place = {turn.external_id: i for i, turn in enumerate(whole.turns)}
     for exchange, item in whole.exchanges:
         place_notes(shown, whole.turns, whole.evidence.get(exchange.id or 0, []), exchange.turn_id, False, {})
-        if exchange.turn_id in place:
+        if exchange.turn_id in place and (item is not None or not exchange.forgotten):
             shown[place[exchange.turn_id]].scored = Scored(
                 exchange_id=exchange.id or 0,
                 priority=f"{exchange.priority:.2f}",

@@ -112,6 +112,8 @@ def said_after(said: str, picked: int) -> str | None:
         "none_picked": "Choose at least one exchange first.",
         "filter_saved": "The filter is saved.",
         "filter_deleted": "The filter is deleted.",
+        "forgotten": "Forgotten: its words are gone, and do not come back when the platform tells them again.",
+        "lifted": "Lifted: what the platform tells of it from now on is taken in.",
     }.get(said)
 
 

@@ -31,7 +31,7 @@ def intents_offered(detail: Detail, form: DecisionForm) -> dict[str, Any]:
     return {
         "likely": [{"name": name, "told": ", ".join(told.get(name, ())), "chosen": form.picked == name} for name in likely],
         "known": [
-            *({"name": name, "told": ", ".join(told[name])} for name in likely),
+            *({"name": name, "told": ", ".join(told.get(name, ()))} for name in likely),
             *({"name": n, "told": ""} for n in others),
         ],
         "none": NONE_OF_THESE,

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from service.forgetting.forget import ERASED
 from service.models import Conversation, Evidence, Feedback, Turn
 from service.views.words import (
+    FORGOTTEN,
     RAISED,
     ROLES,
     Moment,
@@ -233,6 +235,9 @@ def heading_of(conversation: Conversation, turns: Sequence[Turn]) -> dict[str, A
         "started": moment(conversation.started_at or next((turn.at for turn in turns if turn.at), None)),
         "closed": conversation.closed,
         "turns": f"{len(turns):,} turn{'' if len(turns) == 1 else 's'}",
+        "forgotten": FORGOTTEN.get(conversation.forgotten_because or ""),
+        "forgotten_at": moment(conversation.forgotten_at),
+        "erased": conversation.forgotten_because in ERASED,
     }
 
 

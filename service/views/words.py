@@ -43,13 +43,23 @@ STRATEGIES = {
     "random": "Pure chance",
     "by_hand": "By hand",
 }
-ORIGINS = {"verdict": "by a verdict", "withdrawn": "verdict withdrawn", "page": "edited here"}
+ORIGINS = {
+    "verdict": "by a verdict",
+    "withdrawn": "verdict withdrawn",
+    "page": "edited here",
+    "forgotten": "a wording was forgotten",
+}
 PUBLICATION_STATES = {
     PublicationState.pending: ("Waiting", "calm"),
     PublicationState.published: ("Published", "good"),
     PublicationState.failed: ("Failed", "bad"),
     PublicationState.conflict: ("Conflict", "bad"),
     PublicationState.cancelled: ("Superseded", "calm"),
+}
+FORGOTTEN = {
+    "age": "These words were forgotten for their age.",
+    "request": "These words were forgotten on request. What the platform tells of the conversation again is passed over.",
+    "platform": "The platform deleted this conversation. What it tells of it again is passed over.",
 }
 ROLES = {"user": "User", "bot": "Bot", "agent": "Human agent"}
 
@@ -69,6 +79,9 @@ SAID = {
     "article": "Article saved.",
     "retry": "The publication is in line again.",
     "signed_out": "You are signed out.",
+    "signed_out_everywhere": "You are signed out everywhere.",
+    "sessions_ended": "Signed out everywhere.",
+    "token_revoked": "The token is revoked.",
     "queue": "Queue saved.",
     "queue_removed": "The queue is gone; its items stay.",
     "assigned": "Assigned.",
