@@ -220,7 +220,7 @@ def test_the_command_asks_first_and_a_dry_run_changes_nothing(folder: Path) -> N
     refused = run_triage(folder, "forget", "c1", "--source", "standard", given="n\n")
 
     assert dry.returncode == 0
-    assert dry.stdout.startswith("standard c1\n1 conversations would go: 3 turns, 1 ratings")
+    assert dry.stdout.startswith("standard c1\nWould go: conversations 1, turns 3, ratings' words 1")
     assert refused.returncode == 1
     assert words_left(folder) != []
 
@@ -233,7 +233,7 @@ def test_the_command_forgets_a_user_lists_it_and_lifts_it(folder: Path) -> None:
     scrubbed = run_triage(folder, "scrub")
 
     assert (done.returncode, lifted.returncode, scrubbed.returncode) == (0, 0, 0)
-    assert "1 conversations went" in done.stdout
+    assert "Gone: conversations 1," in done.stdout
     assert listed.stdout.endswith("request  standard  c1\n")
     assert left == []
     assert run_triage(folder, "forgotten").stdout == ""

@@ -44,12 +44,12 @@ def forget(
         console.print("Lifted: what the platform tells of it from now on is taken in.")
         return
     if dry_run:
-        _tell(erase.foresee(db, wanted), "would go")
+        _tell(erase.foresee(db, wanted), "Would go")
         return
     if not yes:
-        _tell(erase.foresee(db, wanted), "would go")
+        _tell(erase.foresee(db, wanted), "Would go")
         typer.confirm("This cannot be undone. Forget it?", abort=True, err=True)
-    _tell(erase.erase(db, wanted, datetime.now(UTC)), "went")
+    _tell(erase.erase(db, wanted, datetime.now(UTC)), "Gone")
     if not scrub(db):
         console.print("Another process reads the database's log: the worker empties it within minutes.", style="yellow")
     if db.is_sqlite:
@@ -91,9 +91,9 @@ def _tell(going: "Going", what: str) -> None:
     for source, conversation_id in going.conversations:
         typer.echo(f"{source} {conversation_id}")
     typer.echo(
-        f"{len(going.conversations)} conversations {what}: {going.turns} turns, {going.ratings} ratings,"
-        f" {going.exchanges} exchanges, {going.open_items} open items, {going.drafts} drafts, {going.comments} comments,"
-        f" {going.examples} labelled examples, {going.bodies} kept deliveries; {going.verdicts} verdicts stay as labels"
+        f"{what}: conversations {len(going.conversations)}, turns {going.turns}, ratings' words {going.ratings},"
+        f" exchanges {going.exchanges}, open items {going.open_items}, drafts {going.drafts}, comments {going.comments},"
+        f" labelled examples {going.examples}, kept deliveries {going.bodies}. Verdicts that stay, as labels: {going.verdicts}"
     )
     for article_id, key in going.articles:
         typer.echo(f"Article {article_id} ({key}) stays; its question is in the user's own words: reword it if it tells of them")
