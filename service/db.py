@@ -33,6 +33,8 @@ from service.errors import SetupError
 
 # Statements with more parameters than this are cut into several (PostgreSQL takes 65,535, SQLite 32,766).
 CHUNK = 500
+BUSY_MILLISECONDS = 60_000
+"""How long SQLite waits for another process's lock."""
 
 T = TypeVar("T")
 
@@ -134,8 +136,13 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     # FULL: a commit is on disk before it is acknowledged, also in WAL mode (sqlite.org/pragma.html#pragma_synchronous)
     # secure_delete: what is deleted is overwritten (sqlite.org/pragma.html#pragma_secure_delete); builds differ in their default
     for pragma in (
-        "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=60000", "cache_size=-65536", "secure_delete=ON",
-    ):  # fmt: skip
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        f"busy_timeout={BUSY_MILLISECONDS}",
+        "cache_size=-65536",
+        "secure_delete=ON",
+    ):
         connection.execute(f"PRAGMA {pragma}")
 
 

@@ -1,7 +1,7 @@
 """The `triage search` command: the search page's finds at the terminal and in pipes."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -97,11 +97,11 @@ def _found(settings: "Settings", db: "Database", wanted: "Wanted", cursor: str |
 
     from service.searching.find import find
 
-    redact = str
+    redact: Callable[[str], str] = str
     if wanted.by == "meaning":
         from service.privacy import make_redact
 
-        redact = make_redact(settings.redact, settings.redact_phone_regions)  # type: ignore[assignment]
+        redact = make_redact(settings.redact, settings.redact_phone_regions)
     begun = time.monotonic()
     found = find(db, wanted, cursor, limit, datetime.now(UTC), redact)
     while found.waiting and time.monotonic() - begun < WORKER_SECONDS:

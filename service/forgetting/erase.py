@@ -4,6 +4,7 @@ A forgotten conversation's row stays, without words: source, the platform's id, 
 told of the conversation again is passed over.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -93,7 +94,8 @@ def foresee(db: Database, wanted: Wanted) -> Going:
     NotFound
         There is no such conversation, or none that names the user.
     """
-    return _going(db, _found(db, wanted), wanted)
+    rows = _found(db, wanted)
+    return _going(db, rows, _bodies(db, rows, wanted))
 
 
 def erase(db: Database, wanted: Wanted, now: datetime) -> Going:
@@ -105,9 +107,9 @@ def erase(db: Database, wanted: Wanted, now: datetime) -> Going:
         As `foresee`.
     """
     rows = _found(db, wanted)
-    going = _going(db, rows, wanted)
-    # First, while what names them is still known: whoever is stopped here begins anew.
     bodies = _bodies(db, rows, wanted)
+    going = _going(db, rows, bodies)
+    # First, while what names them is still known: whoever is stopped here begins anew.
     with db.write() as session:
         forget_bodies(session, bodies)
     for part in chunks([row.id for row in rows], AT_ONCE):
@@ -192,9 +194,9 @@ def _found(db: Database, wanted: Wanted) -> Sequence[Any]:
     return rows
 
 
-def _going(db: Database, rows: Sequence[Any], wanted: Wanted) -> Going:
+def _going(db: Database, rows: Sequence[Any], bodies: Sequence[int]) -> Going:
     named = [(row.source, row.external_id) for row in rows]
-    counts: dict[str, int] = dict.fromkeys(_COUNTED, 0)
+    counts: Counter[str] = Counter()
     articles: dict[int, str] = {}
     with db.read() as session:
         for part in chunks([row.id for row in rows]):
@@ -202,26 +204,19 @@ def _going(db: Database, rows: Sequence[Any], wanted: Wanted) -> Going:
             ids = list(session.execute(exchanges).scalars())
             items = select(col(ReviewItem.id)).where(col(ReviewItem.exchange_id).in_(exchanges))
             verdicts = select(col(Verdict.id)).where(col(Verdict.item_id).in_(items))
-            for name, where in (
-                ("turns", (col(Turn.conversation_id).in_(part), ~col(Turn.removed))),
-                ("ratings", (col(Feedback.conversation_id).in_(part), ~col(Feedback.forgotten))),
-                ("open_items", (col(ReviewItem.id).in_(items), col(ReviewItem.state) == ItemState.open)),
-                ("verdicts", (col(Verdict.item_id).in_(items), col(Verdict.withdrawn_at).is_(None))),
-                ("drafts", (col(Draft.item_id).in_(items),)),
-                ("comments", (col(Comment.item_id).in_(items),)),
-                ("examples", (col(Example.verdict_id).in_(verdicts),)),
+            for name, table, where in (
+                ("turns", Turn, (col(Turn.conversation_id).in_(part), ~col(Turn.removed))),
+                ("ratings", Feedback, (col(Feedback.conversation_id).in_(part), ~col(Feedback.forgotten))),
+                ("open_items", ReviewItem, (col(ReviewItem.id).in_(items), col(ReviewItem.state) == ItemState.open)),
+                ("verdicts", Verdict, (col(Verdict.item_id).in_(items), col(Verdict.withdrawn_at).is_(None))),
+                ("drafts", Draft, (col(Draft.item_id).in_(items),)),
+                ("comments", Comment, (col(Comment.item_id).in_(items),)),
+                ("examples", Example, (col(Example.verdict_id).in_(verdicts),)),
             ):
-                counts[name] += session.execute(select(func.count()).select_from(_COUNTED[name]).where(*where)).scalar_one()
+                counts[name] += session.execute(select(func.count()).select_from(table).where(*where)).scalar_one()
             counts["exchanges"] += len(ids)
             articles |= {one.id or 0: one.key for one in users_words(session, ids)}
-    del counts["bodies"]
-    return Going(named, **counts, bodies=len(_bodies(db, rows, wanted)), articles=tuple(sorted(articles.items())))
-
-
-_COUNTED: dict[str, Any] = {
-    "turns": Turn, "ratings": Feedback, "exchanges": Exchange, "open_items": ReviewItem, "verdicts": Verdict, "drafts": Draft,
-    "comments": Comment, "examples": Example, "bodies": None,
-}  # fmt: skip
+    return Going(named, **counts, bodies=len(bodies), articles=tuple(sorted(articles.items())))
 
 
 def _bodies(db: Database, rows: Sequence[Any], wanted: Wanted) -> list[int]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from service.db import Database
+from service.db import BUSY_MILLISECONDS, Database
 
 PAGES = 64
 """Of the index that one transaction merges: ingest waits for it."""
@@ -61,5 +61,5 @@ def _empty_log(db: Database) -> bool:
             driver.execute("PRAGMA busy_timeout = 100")
             busy, *_ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         finally:
-            driver.execute("PRAGMA busy_timeout = 60000")
+            driver.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
     return not busy
